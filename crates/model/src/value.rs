@@ -169,12 +169,3 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
         value.map_or(Value::Null, Into::into)
     }
 }
-
-impl<'a, T> From<&'a Option<T>> for Value<'a>
-where
-    &'a T: Into<Value<'a>>,
-{
-    fn from(value: &'a Option<T>) -> Self {
-        value.as_ref().map_or(Value::Null, Into::into)
-    }
-}
