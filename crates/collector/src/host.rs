@@ -8,12 +8,23 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
+use model::Run;
 use rustix::fs::OFlags;
 
 /// The largest file that [`Host::read`] takes in whole, in bytes. System files are far smaller.
 const READ_MAX: u64 = 64 << 20;
+
+/// How long [`Host::filesystem_while`] waits for an answer, and how often it asks whether to go on.
+const FILESYSTEM_WAIT: Duration = Duration::from_secs(1);
+const FILESYSTEM_POLL: Duration = Duration::from_millis(50);
+/// Questions about file systems that may be without an answer at a time, in this process.
+const FILESYSTEM_ASKING_MAX: usize = 32;
+/// Bytes of stack for a thread that makes one system call.
+const FILESYSTEM_STACK: usize = 64 << 10;
 
 /// Magic numbers of file systems whose files are made up when they are read (statfs(2)).
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
@@ -56,7 +67,7 @@ impl Iterator for Entries {
 /// What `statvfs` tells of a mounted file system.
 #[derive(Clone, Copy, Debug)]
 pub struct FilesystemStats {
-    /// Bytes in a block.
+    /// Bytes in a block, the unit in which the file system counts.
     pub block_size: u64,
     /// Blocks in all.
     pub blocks: u64,
@@ -181,6 +192,32 @@ impl Host {
         std::fs::read_link(self.place(path.as_ref()))
     }
 
+    /// A file of one value, as sysfs has them: its content without white space around it.
+    pub fn read_value(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        Ok(self.read(path)?.trim_ascii().to_vec())
+    }
+
+    /// A path with every symbolic link in it resolved, as the machine names it (realpath(3)).
+    pub fn real_path(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let real = std::fs::canonicalize(self.place(path.as_ref()))?;
+        match &self.0.root {
+            None => Ok(real),
+            Some(root) => match real.strip_prefix(std::fs::canonicalize(root)?) {
+                Ok(inside) => Ok(Path::new("/").join(inside)),
+                Err(_) => Err(io::Error::new(io::ErrorKind::NotFound, "leads out of the directory")),
+            },
+        }
+    }
+
+    /// The hardware's name, as uname(2) gives it: `x86_64`. In a directory, from `/proc/sys/kernel/arch`.
+    pub fn machine(&self) -> io::Result<Vec<u8>> {
+        if self.is_live() {
+            Ok(rustix::system::uname().machine().to_bytes().to_vec())
+        } else {
+            self.read_value("/proc/sys/kernel/arch")
+        }
+    }
+
     /// The names of a file's extended attributes, not following a link.
     #[cfg(target_os = "linux")]
     pub fn attribute_names(&self, path: impl AsRef<Path>) -> io::Result<Vec<Vec<u8>>> {
@@ -207,13 +244,53 @@ impl Host {
         }
         let s = rustix::fs::statvfs(path.as_ref())?;
         Ok(FilesystemStats {
-            block_size: s.f_bsize,
+            block_size: s.f_frsize,
             blocks: s.f_blocks,
             blocks_free: s.f_bfree,
             blocks_available: s.f_bavail,
             inodes: s.f_files,
             inodes_free: s.f_ffree,
         })
+    }
+
+    /// As [`Host::filesystem`], for at most a second and only while `wait` says so.
+    ///
+    /// A file system whose server is gone may never answer, and nothing can interrupt the system call; its
+    /// thread is then left behind, of which there are never more than a few.
+    pub fn filesystem_while(
+        &self,
+        path: impl Into<PathBuf>,
+        wait: impl Fn() -> bool,
+    ) -> io::Result<FilesystemStats> {
+        static ASKING: AtomicUsize = AtomicUsize::new(0);
+        struct Asking;
+        impl Drop for Asking {
+            fn drop(&mut self) {
+                ASKING.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+
+        let asking = (ASKING.fetch_add(1, Ordering::Relaxed), Asking);
+        if asking.0 >= FILESYSTEM_ASKING_MAX {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "too many file systems do not answer"));
+        }
+        let (answer, answered) = mpsc::sync_channel(1);
+        let (host, path) = (self.clone(), path.into());
+        std::thread::Builder::new().name("statvfs".into()).stack_size(FILESYSTEM_STACK).spawn(move || {
+            let _asking = asking;
+            // Nobody listens any more when the wait was over first.
+            let _ = answer.send(host.filesystem(path));
+        })?;
+        let started = Instant::now();
+        loop {
+            match answered.recv_timeout(FILESYSTEM_POLL) {
+                Ok(stats) => return stats,
+                Err(mpsc::RecvTimeoutError::Timeout) if started.elapsed() < FILESYSTEM_WAIT && wait() => {}
+                Err(_) => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer"));
+                }
+            }
+        }
     }
 }
 
@@ -275,9 +352,51 @@ pub fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What was read, or `None`: with a note of why, unless the thing is only not there.
+pub fn or_note<T>(read: io::Result<T>, run: &Run, table: &'static str, column: &'static str) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(error) => {
+            if !vanished(&error) {
+                run.note(table, column, reason(&error));
+            }
+            None
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_real_path_stays_inside_of_a_fixture() {
+        let root = tempfile::tempdir().unwrap();
+        let dev = root.path().join("dev");
+        std::fs::create_dir_all(dev.join("mapper")).unwrap();
+        std::fs::write(dev.join("dm-0"), "").unwrap();
+        std::os::unix::fs::symlink("../dm-0", dev.join("mapper/root")).unwrap();
+        std::os::unix::fs::symlink("/etc", dev.join("out")).unwrap();
+        let host = Host::at(root.path());
+        assert_eq!(host.real_path("/dev/mapper/root").unwrap(), Path::new("/dev/dm-0"));
+        assert!(vanished(&host.real_path("/dev/out").unwrap_err()));
+    }
+
+    #[test]
+    fn a_file_system_answers_or_the_wait_ends() {
+        let stats = Host::live().filesystem_while("/", || true).unwrap();
+        assert!(stats.block_size > 0 && stats.blocks >= stats.blocks_free);
+        assert!(Host::live().filesystem_while("/no/such/place", || true).is_err());
+    }
+
+    #[test]
+    fn a_missing_thing_makes_no_note_and_an_unreadable_one_does() {
+        let run = Run::unlimited();
+        assert_eq!(or_note(Err::<(), _>(io::ErrorKind::NotFound.into()), &run, "t", "c"), None);
+        assert_eq!(run.notes(), []);
+        assert_eq!(or_note(Err::<(), _>(io::ErrorKind::PermissionDenied.into()), &run, "t", "c"), None);
+        assert_eq!(run.notes()[0].reason, "permission denied");
+    }
 
     #[test]
     fn a_fixture_is_read_in_place_of_the_machine() {

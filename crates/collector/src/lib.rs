@@ -6,7 +6,7 @@
 mod host;
 mod table;
 
-pub use host::{Contents, Entries, Entry, FilesystemStats, Host, reason, vanished};
+pub use host::{Contents, Entries, Entry, FilesystemStats, Host, or_note, reason, vanished};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
     key, pattern, ranged, real, repeated, required, text, unique,
