@@ -41,6 +41,9 @@ pub(crate) static TABLE: Table<Control, Host> = Table {
 
 const ROOT: &str = "/proc/sys";
 
+/// Reading it makes every processor flush its counters (Documentation/admin-guide/sysctl/vm.rst).
+const READ_TRIGGER: &[u8] = b"vm/stat_refresh";
+
 pub(crate) struct Control {
     /// Below `/proc/sys`, with slashes.
     path: Vec<u8>,
@@ -145,7 +148,7 @@ impl Iterator for Walk {
             };
             if found.is_dir() && self.descend {
                 self.enter(&path, &place);
-            } else if found.is_file() && found.mode() & 0o444 != 0 {
+            } else if found.is_file() && found.mode() & 0o444 != 0 && path != READ_TRIGGER {
                 // What nobody may read is a trigger, not a setting: sysctl(8) leaves those out too.
                 return Some(Ok(Control { path, scan: self.shared.clone(), current: OnceLock::new() }));
             }
@@ -190,6 +193,7 @@ mod tests {
         put("proc/sys/kernel/ostype", "Linux\n");
         put("proc/sys/net/ipv4/conf/eth0.1/rp_filter", "1\n");
         put("proc/sys/net/ipv4/tcp_mem", "1\t2\t3\n");
+        put("proc/sys/vm/stat_refresh", "");
         put("proc/sys/vm/drop_caches", "");
         set_permissions(root.path().join("proc/sys/vm/drop_caches"), PermissionsExt::from_mode(0o200))
             .unwrap();
