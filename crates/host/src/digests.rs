@@ -219,6 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn only_a_rested_file_is_cached() {
+        let host = Host::live();
+        let fresh = tempfile::NamedTempFile::new().unwrap();
+        for path in [fresh.path(), Path::new("/bin/sh")] {
+            let stamp = Stamp::of(&host.stat(path).unwrap());
+            let first = digests(&host, path, ALL, &Run::unlimited()).unwrap();
+            assert_eq!(cache().get(&stamp).is_some(), stamp.rested(SystemTime::now()));
+            assert_eq!(digests(&host, path, ALL, &Run::unlimited()).unwrap(), first);
+        }
+    }
+
+    #[test]
     fn the_cache_is_bounded_and_keeps_what_is_used() {
         let mut cache = Cache::new(100);
         for n in 0..1000 {

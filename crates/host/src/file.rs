@@ -313,6 +313,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_matches_nothing() {
+        for op in [Op::Eq, Op::Like, Op::Glob] {
+            let rows = probe::rows(&TABLE, &tree().host(), &[("path", op, vec![])], &Run::unlimited());
+            assert_eq!(rows, Ok(vec![]));
+        }
+    }
+
+    #[test]
     fn without_a_path_the_scan_says_what_it_needs() {
         let query = probe::query(&TABLE, &[], &Run::unlimited());
         assert!(matches!(scan(&Host::live(), &query), Err(ScanError::Failed(why)) if why.contains("path")));

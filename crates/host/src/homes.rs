@@ -40,7 +40,10 @@ pub(crate) fn open(host: &Host, home: &Home, path: &Path) -> io::Result<Contents
     let link = host.lstat(path)?;
     let contents = host.contents(path)?;
     if host.is_live() && !may_show(home, &link, contents.metadata()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a file that its user may not own or read"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not readable by the user whose home it is in",
+        ));
     }
     Ok(contents)
 }

@@ -32,7 +32,8 @@ pub(crate) fn asked(table: &'static str, host: &Host, query: &Query) -> Result<W
         return Ok(walk);
     }
     let (paths, mut directories) = (patterns(query, "path"), patterns(query, "directory"));
-    if paths.is_empty() && directories.is_empty() {
+    let given = |column| query.on(column, Op::Like).chain(query.on(column, Op::Glob)).next().is_some();
+    if !given("path") && !given("directory") {
         let message = format!("{table} needs WHERE path or WHERE directory, with =, IN, LIKE or GLOB");
         return Err(ScanError::Failed(message));
     }
@@ -41,12 +42,15 @@ pub(crate) fn asked(table: &'static str, host: &Host, query: &Query) -> Result<W
             steps.push(Step::Entries);
         }
     }
+    let unusable = !(paths.is_empty() && directories.is_empty());
     let longest = |patterns: Vec<Option<Vec<Step>>>| {
         patterns.into_iter().flatten().max_by_key(|steps| pattern::fixed_bytes(steps))
     };
     match longest(paths).or_else(|| longest(directories)) {
         Some(steps) => walk.start(b"", steps)?,
-        None => query.run.note(table, "path", "not an absolute path"),
+        None if unusable => query.run.note(table, "path", "not an absolute path"),
+        // `LIKE NULL` matches nothing.
+        None => {}
     }
     Ok(walk)
 }

@@ -150,7 +150,7 @@ impl Walk {
 
     fn note(&self, error: &std::io::Error) {
         if !vanished(error) && error.kind() != std::io::ErrorKind::NotADirectory {
-            self.run.note(self.table, "path", reason(error));
+            self.run.note(self.table, "", reason(error));
         }
     }
 
@@ -205,7 +205,7 @@ impl Walk {
             if task.depth < DEPTH_MAX {
                 self.push(task)?;
             } else {
-                self.run.note(self.table, "path", format!("directories deeper than {DEPTH_MAX}"));
+                self.run.note(self.table, "", format!("directories deeper than {DEPTH_MAX}"));
             }
         }
         Ok(found)
