@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one place that the ban leads to")]
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -103,7 +103,11 @@ impl Host {
     pub fn place<'p>(&self, path: &'p Path) -> Cow<'p, Path> {
         match &self.0.root {
             None => Cow::Borrowed(path),
-            Some(root) => Cow::Owned(root.join(path.strip_prefix("/").unwrap_or(path))),
+            // Byte by byte, because a slash at the end means a directory, which `strip_prefix` would drop.
+            Some(root) => {
+                let slashes = path.as_os_str().as_bytes().iter().take_while(|b| **b == b'/').count();
+                Cow::Owned(root.join(OsStr::from_bytes(&path.as_os_str().as_bytes()[slashes..])))
+            }
         }
     }
 
@@ -232,7 +236,7 @@ impl Host {
     pub fn attribute(&self, path: impl AsRef<Path>, name: &[u8]) -> io::Result<Vec<u8>> {
         let path = self.place(path.as_ref());
         let mut value = vec![0; 64 << 10]; // XATTR_SIZE_MAX
-        let len = rustix::fs::lgetxattr(&*path, std::ffi::OsStr::from_bytes(name), &mut value)?;
+        let len = rustix::fs::lgetxattr(&*path, OsStr::from_bytes(name), &mut value)?;
         value.truncate(len);
         Ok(value)
     }

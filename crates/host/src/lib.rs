@@ -1,30 +1,64 @@
 //! What is collected: one file per table. [`TABLES`] is the list of them all.
 
+mod authorized_keys;
 mod block_devices;
+mod digests;
+#[cfg(target_os = "linux")]
+mod extended_attributes;
+mod file;
+mod file_capabilities;
+mod file_lines;
+mod hash;
+mod history_lines;
+mod homes;
 mod kernel_info;
 mod kernel_modules;
+mod lines;
 mod load_average;
 mod memory_info;
 mod mounts;
 mod os_version;
+mod paths;
+mod private_key;
+#[cfg(test)]
+mod probe;
+mod shell_history;
+mod suid_bin;
 mod system_controls;
 mod system_info;
 mod time;
 mod uptime;
+mod user_ssh_keys;
 
 use collector::{AnyTable, Host};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Every table that reads the machine, by name.
 pub static TABLES: &[&(dyn AnyTable<Host> + Sync)] = &[
+    &authorized_keys::TABLE,
     &block_devices::TABLE,
+    &extended_attributes::TABLE,
+    &file::TABLE,
+    &file_lines::TABLE,
+    &hash::TABLE,
     &kernel_info::TABLE,
     &kernel_modules::TABLE,
     &load_average::TABLE,
     &memory_info::TABLE,
     &mounts::TABLE,
     &os_version::TABLE,
+    &shell_history::TABLE,
+    &suid_bin::TABLE,
     &system_controls::TABLE,
     &system_info::TABLE,
     &time::TABLE,
     &uptime::TABLE,
+    &user_ssh_keys::TABLE,
 ];
+
+/// A path of any bytes.
+fn bytes_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}

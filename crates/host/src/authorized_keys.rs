@@ -1,0 +1,223 @@
+//! `authorized_keys`: who may log in as whom, from `~/.ssh/authorized_keys` (sshd(8), AUTHORIZED_KEYS FILE
+//! FORMAT). Other places that sshd_config may name are not read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use collector::{Contents, Host, Row, Rows, Table, hidden, int, key, reason, repeated, text, vanished};
+use model::{Extent, Query, Run, ScanError};
+
+use crate::homes::{self, Home};
+use crate::lines::Lines;
+
+/// How much of a file is read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+const FILES: &[&str] = &[".ssh/authorized_keys", ".ssh/authorized_keys2"];
+
+pub(crate) static TABLE: Table<Authorized, Host> = Table {
+    name: "authorized_keys",
+    about: "Keys that may log in to a user's account over SSH.",
+    identity: repeated(&["uid", "key_file", "key"]),
+    extent: Extent::Whole { rows: 20 },
+    columns: &[
+        key(int("uid", "User id of the account.", |a| a.file.uid.into())),
+        text("algorithm", "`ssh-ed25519`, `ssh-rsa` …; NULL for a line that is not understood.", |a| {
+            a.key.algorithm.as_ref().into()
+        }),
+        text("key", "The key in base64, or the whole line when it is not understood.", |a| {
+            (&a.key.key).into()
+        }),
+        text("options", "Options that limit the key, as written; NULL for none.", |a| {
+            a.key.options.as_ref().into()
+        }),
+        text("comment", "What follows the key; NULL for nothing.", |a| a.key.comment.as_ref().into()),
+        text("key_file", "Path of the file.", |a| (&a.file.path).into()),
+        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
+            0.into()
+        })),
+    ],
+    scan,
+    examples: &["SELECT username, algorithm, comment FROM users JOIN authorized_keys USING (uid)"],
+};
+
+pub(crate) struct Authorized {
+    file: Arc<File>,
+    key: Key,
+}
+
+struct File {
+    uid: u32,
+    path: PathBuf,
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Key {
+    options: Option<Vec<u8>>,
+    algorithm: Option<Vec<u8>>,
+    key: Vec<u8>,
+    comment: Option<Vec<u8>>,
+}
+
+impl Row for Authorized {
+    fn heap_bytes(&self) -> usize {
+        let of = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::capacity);
+        self.key.key.capacity() + of(&self.key.options) + of(&self.key.algorithm) + of(&self.key.comment)
+    }
+}
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<Authorized>, ScanError> {
+    let (host, run) = (host.clone(), query.run.clone());
+    let homes = homes::homes(TABLE.name, &host, query);
+    let files = homes.into_iter().flat_map(|home| FILES.iter().map(move |name| (home.clone(), name)));
+    Ok(Box::new(files.flat_map(move |(home, name)| {
+        let file = Arc::new(File { uid: home.uid, path: home.directory.join(name) });
+        let mut lines = open(&host, &run, &home, &file);
+        let run = run.clone();
+        std::iter::from_fn(move || {
+            let key = next(lines.as_mut()?, &run).transpose()?;
+            Some(key.map(|key| Authorized { file: file.clone(), key }))
+        })
+    })))
+}
+
+fn open(host: &Host, run: &Run, home: &Home, file: &File) -> Option<Lines<Contents>> {
+    match homes::open(host, home, &file.path) {
+        Ok(contents) => {
+            if contents.metadata().len() > FILE_BYTES_MAX {
+                run.note(TABLE.name, "", "lines past the first 64 MiB");
+            }
+            Some(Lines::of(contents, run, FILE_BYTES_MAX))
+        }
+        Err(error) => {
+            if !vanished(&error) && error.kind() != std::io::ErrorKind::NotADirectory {
+                run.note(TABLE.name, "", reason(&error));
+            }
+            None
+        }
+    }
+}
+
+fn next(lines: &mut Lines<Contents>, run: &Run) -> Result<Option<Key>, ScanError> {
+    loop {
+        match lines.read() {
+            Ok(None) => return Ok(None),
+            Ok(Some(line)) => {
+                if let Some(key) = parse(&line.bytes) {
+                    return Ok(Some(key));
+                }
+            }
+            Err(error) => {
+                run.check()?;
+                run.note(TABLE.name, "", reason(&error));
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// A line of the file; `None` for an empty one and for a comment.
+fn parse(line: &[u8]) -> Option<Key> {
+    let line = line.trim_ascii();
+    if line.is_empty() || line.starts_with(b"#") {
+        return None;
+    }
+    let plain = key_of(line);
+    let key = plain.or_else(|| {
+        let end = options_end(line);
+        let key = key_of(line[end..].trim_ascii_start())?;
+        Some(Key { options: Some(line[..end].to_vec()), ..key })
+    });
+    Some(key.unwrap_or_else(|| Key { key: line.to_vec(), ..Key::default() }))
+}
+
+fn key_of(text: &[u8]) -> Option<Key> {
+    let (algorithm, rest) = word(text);
+    let known: [&[u8]; 3] = [b"ssh-", b"ecdsa-sha2-", b"sk-"];
+    if !known.iter().any(|start| algorithm.starts_with(start)) {
+        return None;
+    }
+    let (key, comment) = word(rest);
+    let comment = (!comment.is_empty()).then(|| comment.to_vec());
+    (!key.is_empty()).then(|| Key {
+        options: None,
+        algorithm: Some(algorithm.to_vec()),
+        key: key.to_vec(),
+        comment,
+    })
+}
+
+/// The first word, and what follows it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    (&text[..end], text[end..].trim_ascii_start())
+}
+
+/// Options end at the first blank that is not in quotes; a quote within quotes follows a backslash.
+fn options_end(line: &[u8]) -> usize {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b' ' | b'\t' if !quoted => return at,
+            _ => {}
+        }
+        escaped = *byte == b'\\' && !escaped;
+    }
+    line.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{self, text};
+
+    fn key(options: Option<&str>, algorithm: &str, key: &str, comment: Option<&str>) -> Option<Key> {
+        let owned = |text: &str| text.as_bytes().to_vec();
+        Some(Key {
+            options: options.map(owned),
+            algorithm: Some(owned(algorithm)),
+            key: owned(key),
+            comment: comment.map(owned),
+        })
+    }
+
+    #[test]
+    fn a_line_is_options_algorithm_key_and_comment() {
+        assert_eq!(
+            parse(b"ssh-ed25519 AAAA me@there now\r"),
+            key(None, "ssh-ed25519", "AAAA", Some("me@there now"))
+        );
+        assert_eq!(
+            parse(b"sk-ssh-ed25519@openssh.com AAAA"),
+            key(None, "sk-ssh-ed25519@openssh.com", "AAAA", None)
+        );
+        let forced = r#"command="echo \"a b\"",no-pty"#;
+        assert_eq!(
+            parse(format!("\t{forced} ssh-rsa  AAAB x").as_bytes()),
+            key(Some(forced), "ssh-rsa", "AAAB", Some("x"))
+        );
+        assert_eq!(parse(b" # comment"), None);
+        assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_is_shown_whole() {
+        for line in ["1024 35 1234 old@protocol", "ssh-rsa", "command=\"x ssh-rsa AAAA"] {
+            assert_eq!(parse(line.as_bytes()), Some(Key { key: line.into(), ..Key::default() }));
+        }
+    }
+
+    #[test]
+    fn a_keyed_scan_has_the_rows_of_the_full_one() {
+        let machine = probe::Fixture::new();
+        machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n");
+        machine.file("/home/a/.ssh/authorized_keys", "ssh-rsa AAAA one\n");
+        machine.file("/home/b/.ssh/authorized_keys2", "ssh-rsa BBBB two\nssh-rsa BBBB two\n");
+        let all = machine.rows(&TABLE, &[]);
+        assert_eq!(all.len(), 3);
+        let keyed = machine.rows(&TABLE, &[("uid", 1001.into())]);
+        assert_eq!(keyed, all[1..]);
+        assert_eq!(text(&keyed[0], &TABLE, "key_file"), "/home/b/.ssh/authorized_keys2");
+    }
+}

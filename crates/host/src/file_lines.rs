@@ -1,0 +1,143 @@
+//! `file_lines`: a text file as rows, also as a function: `SELECT line FROM file_lines('/etc/hosts')`.
+
+use std::sync::Arc;
+
+use collector::{Contents, Host, Row, Rows, Table, hidden, int, reason, required, text, unique, vanished};
+use model::{Extent, Query, Run, ScanError};
+
+use crate::lines::Lines;
+use crate::paths;
+
+/// How much of a file is read, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+pub(crate) static TABLE: Table<FileLine, Host> = Table {
+    name: "file_lines",
+    about: "The lines of a regular file, as a table or as a function of its path.",
+    identity: unique(&["path", "line_number"]),
+    extent: Extent::PerKey { keys: 100_000, rows: 100 },
+    columns: &[
+        int("line_number", "Number of the line, from 1.", |l| l.number.into()),
+        text("line", "The line without its newline, at most 1 MiB of it.", |l| (&l.line).into()),
+        // SQLite gives the arguments of a table-valued function to the hidden columns in their order.
+        hidden(required(text("path", "Path of the file.", |l| l.path.as_slice().into()))),
+    ],
+    scan,
+    examples: &[
+        "SELECT line FROM file_lines('/etc/passwd') WHERE line LIKE 'root:%'",
+        "SELECT line_number, line FROM file_lines WHERE path = '/etc/hosts'",
+    ],
+};
+
+pub(crate) struct FileLine {
+    path: Arc<Vec<u8>>,
+    number: i64,
+    line: Vec<u8>,
+}
+
+impl Row for FileLine {
+    fn heap_bytes(&self) -> usize {
+        self.line.capacity()
+    }
+}
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<FileLine>, ScanError> {
+    let Some(paths) = query.texts("path") else {
+        return Err(ScanError::Failed("file_lines needs a path: file_lines('/etc/hosts')".into()));
+    };
+    let paths: Vec<Vec<u8>> = paths.into_iter().map(<[u8]>::to_vec).collect();
+    let (host, run) = (host.clone(), query.run.clone());
+    Ok(Box::new(paths.into_iter().flat_map(move |path| {
+        let mut file = open(&host, &run, path);
+        let run = run.clone();
+        std::iter::from_fn(move || read(file.as_mut()?, &run).transpose())
+    })))
+}
+
+struct File {
+    path: Arc<Vec<u8>>,
+    lines: Lines<Contents>,
+    number: i64,
+}
+
+fn open(host: &Host, run: &Run, path: Vec<u8>) -> Option<File> {
+    if !paths::usable(TABLE.name, run, &path) {
+        return None;
+    }
+    match host.contents(crate::bytes_path(&path)) {
+        Ok(contents) => {
+            if contents.metadata().len() > FILE_BYTES_MAX {
+                run.note(TABLE.name, "", "lines past the first 1 GiB");
+            }
+            Some(File { path: Arc::new(path), lines: Lines::of(contents, run, FILE_BYTES_MAX), number: 0 })
+        }
+        Err(error) => {
+            if !vanished(&error) {
+                run.note(TABLE.name, "", reason(&error));
+            }
+            None
+        }
+    }
+}
+
+fn read(file: &mut File, run: &Run) -> Result<Option<FileLine>, ScanError> {
+    let line = match file.lines.read() {
+        Ok(line) => line,
+        Err(error) => {
+            run.check()?;
+            run.note(TABLE.name, "", reason(&error));
+            None
+        }
+    };
+    let Some(line) = line else { return Ok(None) };
+    if line.cut {
+        run.note(TABLE.name, "line", "longer than 1 MiB");
+    }
+    file.number += 1;
+    Ok(Some(FileLine { path: file.path.clone(), number: file.number, line: line.bytes }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{self, cell, text};
+    use model::{Op, Value};
+
+    #[test]
+    fn each_path_of_a_list_is_read_once() {
+        let machine = probe::Fixture::new();
+        machine.file("/a", b"one\n\n\xfftwo");
+        machine.file("/b", "three\n");
+        let run = Run::unlimited();
+        let paths = ["/b", "/a", "/b", "/missing", "relative", "/a\0b", ""].map(Value::from).to_vec();
+        let rows = probe::rows(&TABLE, &machine.host(), &[("path", Op::Eq, paths)], &run).unwrap();
+        let rows: Vec<_> =
+            rows.iter().map(|r| (text(r, &TABLE, "path"), cell(r, &TABLE, "line").clone())).collect();
+        let line = |path: &str, line: &'static [u8]| (path.to_owned(), Value::from(line));
+        assert_eq!(rows, [line("/b", b"three"), line("/a", b"one"), line("/a", b""), line("/a", b"\xfftwo")]);
+        assert_eq!(
+            run.notes().iter().map(|n| n.reason.as_str()).collect::<Vec<_>>(),
+            ["not an absolute path"]
+        );
+    }
+
+    #[test]
+    fn a_stopped_run_ends_the_scan_with_its_reason() {
+        let machine = probe::Fixture::new();
+        machine.file("/a", "x\n".repeat(100_000));
+        let run = Run::unlimited();
+        let query = probe::query(&TABLE, &[("path", Op::Eq, vec!["/a".into()])], &run);
+        let mut rows = scan(&machine.host(), &query).unwrap();
+        assert!(rows.next().unwrap().is_ok());
+        run.cancel();
+        assert_eq!(rows.find_map(Result::err), Some(ScanError::Stopped(model::Stop::Cancelled)));
+    }
+
+    #[test]
+    fn what_has_no_lines_is_noted() {
+        let run = Run::unlimited();
+        let paths = ["/dev/zero", "/proc/self/environ", "/etc"].map(Value::from).to_vec();
+        assert_eq!(probe::rows(&TABLE, &Host::live(), &[("path", Op::Eq, paths)], &run).unwrap().len(), 0);
+        assert_eq!(run.notes().len(), 3);
+    }
+}

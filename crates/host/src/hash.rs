@@ -1,0 +1,213 @@
+//! `hash`: digests of what regular files hold.
+
+use std::io::ErrorKind;
+use std::sync::OnceLock;
+
+use collector::{Host, Row, Rows, Table, hidden, int, pattern, reason, required, text, unique, vanished};
+use model::{Extent, Query, Run, ScanError, Value};
+
+use crate::digests::{Digests, Wanted, digests};
+use crate::paths::{self, Found};
+
+pub(crate) static TABLE: Table<Hashed, Host> = Table {
+    name: "hash",
+    about: "Digests of regular files by path or pattern; only those that a query names are made.",
+    identity: unique(&["path", "directory"]),
+    extent: Extent::PerKey { keys: 100_000, rows: 1 },
+    columns: &[
+        required(pattern(text("path", "Path, as it was asked for.", |h| h.found.path().into()))),
+        required(pattern(text("directory", "Directory of the path.", |h| h.found.directory().into()))),
+        text("md5", "MD5 in hexadecimal; NULL when the content cannot be read.", |h| hex(h.digests().md5)),
+        text("sha1", "SHA-1 in hexadecimal; NULL when the content cannot be read.", |h| {
+            hex(h.digests().sha1)
+        }),
+        text("sha256", "SHA-256 in hexadecimal; NULL when the content cannot be read.", |h| {
+            hex(h.digests().sha256)
+        }),
+        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
+            0.into()
+        })),
+        hidden(text("mount_namespace_id", "NULL: only one mount namespace is read.", |_| Value::Null)),
+        text("blake3", "BLAKE3 in hexadecimal; NULL when the content cannot be read.", |h| {
+            hex(h.digests().blake3)
+        }),
+    ],
+    scan,
+    examples: &[
+        "SELECT path, sha256 FROM hash WHERE path = '/etc/passwd'",
+        "SELECT path, md5 FROM hash WHERE directory = '/etc/ssh'",
+    ],
+};
+
+pub(crate) struct Hashed {
+    found: Found,
+    host: Host,
+    run: Run,
+    wanted: Wanted,
+    digests: OnceLock<Digests>,
+}
+
+impl Row for Hashed {
+    fn heap_bytes(&self) -> usize {
+        self.found.heap_bytes()
+    }
+}
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<Hashed>, ScanError> {
+    let wanted = Wanted {
+        md5: query.uses(&["md5"]),
+        sha1: query.uses(&["sha1"]),
+        sha256: query.uses(&["sha256"]),
+        blake3: query.uses(&["blake3"]),
+    };
+    let mut found = paths::asked(TABLE.name, host, query)?;
+    let (host, run) = (host.clone(), query.run.clone());
+    let mut next = move || -> Result<Option<Hashed>, ScanError> {
+        // A getter that was stopped in the middle of a file gave NULL: nothing may follow it.
+        run.check()?;
+        for found in found.by_ref() {
+            let found = found?;
+            if is_regular(&host, &found) {
+                let (host, run) = (host.clone(), run.clone());
+                return Ok(Some(Hashed { found, host, run, wanted, digests: OnceLock::new() }));
+            }
+        }
+        Ok(None)
+    };
+    Ok(Box::new(std::iter::from_fn(move || next().transpose())))
+}
+
+/// Whether a path leads to a regular file. A link that may not be followed is given the benefit of the doubt.
+fn is_regular(host: &Host, found: &Found) -> bool {
+    match found.kind {
+        Some(kind) if !kind.is_symlink() => kind.is_file(),
+        _ => match host.stat(found.path()) {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) => error.kind() == ErrorKind::PermissionDenied,
+        },
+    }
+}
+
+impl Hashed {
+    fn digests(&self) -> &Digests {
+        self.digests.get_or_init(|| match digests(&self.host, self.found.path(), self.wanted, &self.run) {
+            Ok(digests) => digests,
+            Err(error) => {
+                if !vanished(&error) && error.kind() != ErrorKind::Interrupted {
+                    self.note(&reason(&error));
+                }
+                Digests::default()
+            }
+        })
+    }
+
+    fn note(&self, reason: &str) {
+        let Wanted { md5, sha1, sha256, blake3 } = self.wanted;
+        for (wanted, column) in [(md5, "md5"), (sha1, "sha1"), (sha256, "sha256"), (blake3, "blake3")] {
+            if wanted {
+                self.run.note(TABLE.name, column, reason);
+            }
+        }
+    }
+}
+
+fn hex<const N: usize>(digest: Option<[u8; N]>) -> Value<'static> {
+    let Some(digest) = digest else { return Value::Null };
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let byte = |b: u8| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]];
+    digest.into_iter().flat_map(byte).collect::<Vec<u8>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{self, Fixture, cell, text};
+    use model::{Op, Stop};
+
+    const ABC_SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn fifo(machine: &Fixture, path: &str) {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        mknodat(CWD, machine.place(path), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    }
+
+    #[test]
+    fn only_regular_files_are_hashed() {
+        let machine = Fixture::new();
+        machine.file("/d/abc", "abc");
+        machine.file("/d/sub/abc", "abc");
+        machine.link("/d/link", "abc");
+        machine.link("/d/directory", "sub");
+        machine.link("/d/loop", "loop");
+        fifo(&machine, "/d/fifo");
+        let rows = machine.rows(&TABLE, &[("directory", "/d".into())]);
+        assert_eq!(probe::paths(&TABLE, &rows), ["/d/abc", "/d/link"]);
+        assert!(rows.iter().all(|row| text(row, &TABLE, "sha256") == ABC_SHA256));
+        assert_eq!(text(&rows[0], &TABLE, "md5"), "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(machine.rows(&TABLE, &[("path", "/d/fifo".into())]).len(), 0);
+        assert_eq!(
+            probe::rows(
+                &TABLE,
+                &Host::live(),
+                &[("path", Op::Eq, vec!["/dev/zero".into()])],
+                &Run::unlimited()
+            ),
+            Ok(vec![])
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_null_and_noted() {
+        let machine = Fixture::new();
+        machine.file("/large", "");
+        std::fs::File::options()
+            .write(true)
+            .open(machine.place("/large"))
+            .unwrap()
+            .set_len(100 << 30)
+            .unwrap();
+        let run = Run::unlimited();
+        let rows =
+            probe::rows(&TABLE, &machine.host(), &[("path", Op::Eq, vec!["/large".into()])], &run).unwrap();
+        assert!(cell(&rows[0], &TABLE, "sha256").is_null());
+        assert_eq!(run.notes().len(), 4);
+        assert_eq!(run.notes()[0].reason, "larger than 2 GiB");
+    }
+
+    #[test]
+    fn a_digest_follows_the_content_at_once() {
+        let machine = Fixture::new();
+        let digest = |content: &str| {
+            machine.file("/f", content);
+            text(&machine.rows(&TABLE, &[("path", "/f".into())])[0], &TABLE, "sha256")
+        };
+        assert_eq!(digest("abc"), ABC_SHA256);
+        assert_ne!(digest("abd"), ABC_SHA256);
+        assert_eq!(digest("abc"), ABC_SHA256);
+    }
+
+    #[test]
+    fn a_stopped_run_hashes_nothing_more() {
+        let machine = Fixture::new();
+        machine.file("/f", "abc");
+        let run = Run::unlimited();
+        let query = probe::query(&TABLE, &[("path", Op::Eq, vec!["/f".into()])], &run);
+        let mut rows = scan(&machine.host(), &query).unwrap();
+        let row = rows.next().unwrap().unwrap();
+        run.cancel();
+        assert_eq!(row.digests(), &Digests::default());
+        assert_eq!(rows.next().and_then(Result::err), Some(ScanError::Stopped(Stop::Cancelled)));
+        assert_eq!(run.notes(), [], "being stopped is not a fault of the file");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_running_image_can_be_hashed_and_procfs_cannot() {
+        let run = Run::unlimited();
+        let paths = ["/proc/self/exe", "/proc/version"].map(Value::from).to_vec();
+        let rows = probe::rows(&TABLE, &Host::live(), &[("path", Op::Eq, paths)], &run).unwrap();
+        assert_eq!(text(&rows[0], &TABLE, "sha256").len(), 64);
+        assert!(cell(&rows[1], &TABLE, "sha256").is_null());
+        assert_eq!(run.notes()[0].reason, "a file of procfs or sysfs");
+    }
+}

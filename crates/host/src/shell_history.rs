@@ -1,0 +1,122 @@
+//! `shell_history`: the history files of bash, zsh, tcsh, ksh, ash and fish in the homes of `/etc/passwd`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use collector::{Contents, Host, Row, Rows, Table, int, key, reason, repeated, text, vanished};
+use model::{Extent, Query, Run, ScanError};
+
+use crate::history_lines::{Command, Format, Reader};
+use crate::homes::{self, Home};
+use crate::lines::Lines;
+
+/// How much of a history is read, in bytes.
+const HISTORY_BYTES_MAX: u64 = 256 << 20;
+
+const FILES: &[(&str, Format)] = &[
+    (".bash_history", Format::Plain),
+    (".zsh_history", Format::Zsh),
+    (".zhistory", Format::Zsh),
+    (".history", Format::Plain),
+    (".sh_history", Format::Plain),
+    (".ash_history", Format::Plain),
+    (".local/share/fish/fish_history", Format::Fish),
+];
+
+pub(crate) static TABLE: Table<Entry, Host> = Table {
+    name: "shell_history",
+    about: "Commands that users typed, as their shells remember them.",
+    identity: repeated(&["uid", "history_file", "command"]),
+    extent: Extent::PerKey { keys: 30, rows: 1000 },
+    columns: &[
+        key(int("uid", "User id of the home.", |e| e.file.uid.into())),
+        int("time", "When it was typed, in seconds since 1970; NULL when the shell did not note it.", |e| {
+            e.command.time.into()
+        }),
+        text("command", "The command, as it was typed; at most 1 MiB of it.", |e| (&e.command.text).into()),
+        text("history_file", "Path of the history.", |e| (&e.file.path).into()),
+    ],
+    scan,
+    examples: &[
+        "SELECT uid, datetime(time, 'unixepoch'), command FROM shell_history WHERE command LIKE '%curl%'",
+    ],
+};
+
+pub(crate) struct Entry {
+    file: Arc<File>,
+    command: Command,
+}
+
+struct File {
+    uid: u32,
+    path: PathBuf,
+}
+
+impl Row for Entry {
+    fn heap_bytes(&self) -> usize {
+        self.command.text.capacity()
+    }
+}
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<Entry>, ScanError> {
+    let (host, run) = (host.clone(), query.run.clone());
+    let homes = homes::homes(TABLE.name, &host, query);
+    let files = homes.into_iter().flat_map(|home| FILES.iter().map(move |file| (home.clone(), file)));
+    Ok(Box::new(files.flat_map(move |(home, (name, format))| {
+        let file = Arc::new(File { uid: home.uid, path: home.directory.join(name) });
+        let mut reader = open(&host, &run, &home, &file, *format);
+        let run = run.clone();
+        std::iter::from_fn(move || {
+            let command = next(reader.as_mut()?, &run).transpose()?;
+            Some(command.map(|command| Entry { file: file.clone(), command }))
+        })
+    })))
+}
+
+fn open(host: &Host, run: &Run, home: &Home, file: &File, format: Format) -> Option<Reader<Contents>> {
+    match homes::open(host, home, &file.path) {
+        Ok(contents) => {
+            if contents.metadata().len() > HISTORY_BYTES_MAX {
+                run.note(TABLE.name, "", "commands past the first 256 MiB");
+            }
+            Some(Reader::new(Lines::of(contents, run, HISTORY_BYTES_MAX), format))
+        }
+        Err(error) => {
+            if !vanished(&error) && error.kind() != std::io::ErrorKind::NotADirectory {
+                run.note(TABLE.name, "", reason(&error));
+            }
+            None
+        }
+    }
+}
+
+fn next(reader: &mut Reader<Contents>, run: &Run) -> Result<Option<Command>, ScanError> {
+    reader.next().or_else(|error| {
+        run.check()?;
+        run.note(TABLE.name, "", reason(&error));
+        Ok(None)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{self, cell, text};
+
+    #[test]
+    fn each_history_of_each_home_is_read() {
+        let machine = probe::Fixture::new();
+        machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n");
+        machine.file("/home/a/.bash_history", b"#1700000000\nls\necho \xff\n");
+        machine.file("/home/a/.local/share/fish/fish_history", "- cmd: ls\n  when: 5\n");
+        machine.file("/home/b/.zsh_history", ": 7:0;ls\n");
+        let all = machine.rows(&TABLE, &[]);
+        assert_eq!(all.len(), 4);
+        assert_eq!(cell(&all[0], &TABLE, "time").as_int(), Some(1700000000));
+        assert_eq!(cell(&all[1], &TABLE, "command").as_text(), Some(&b"echo \xff"[..]));
+        assert!(cell(&all[1], &TABLE, "time").is_null());
+        assert_eq!(text(&all[3], &TABLE, "history_file"), "/home/b/.zsh_history");
+        assert_eq!(machine.rows(&TABLE, &[("uid", 1001.into())]), all[3..]);
+        assert_eq!(machine.rows(&TABLE, &[("uid", 1.into())]).len(), 0);
+    }
+}
