@@ -28,7 +28,7 @@ pub(crate) static TABLE: Table<Group, Host> = Table {
 pub(crate) struct Group {
     pub(crate) name: Vec<u8>,
     pub(crate) gid: u32,
-    /// Names of the accounts that list says are in the group besides those whose primary group it is.
+    /// Names of the accounts in it besides those whose primary group it is.
     pub(crate) members: Vec<Vec<u8>>,
 }
 
