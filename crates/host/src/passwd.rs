@@ -104,12 +104,4 @@ mod tests {
         assert_eq!((id(b"4294967295"), id(b"99999999999")), (Some(u32::MAX), Some(u32::MAX)));
         assert_eq!((id(b"-1"), id(b""), id(b"0x1")), (None, None, None));
     }
-
-    #[test]
-    fn accounts_agree_with_getent() {
-        let root = Host::live();
-        let Ok(content) = text_file::read(&root, "/etc/passwd") else { return };
-        let lines = content.split(|b| *b == b'\n').filter(|l| !l.is_empty()).count();
-        assert_eq!(accounts(&root, &Run::unlimited(), "users").len(), lines);
-    }
 }

@@ -41,12 +41,19 @@ pub(crate) fn files_or_note(
         Vec::new()
     });
     let paths = entries.into_iter().map(|entry| directory.join(entry.name));
-    paths.filter(|path| host.stat(path).is_ok_and(|m| m.is_file())).collect()
+    let is_file = |path: &std::path::PathBuf| match host.stat(path) {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) => {
+            note(run, table, &error);
+            false
+        }
+    };
+    paths.filter(is_file).collect()
 }
 
-/// Notes that rows are missing, unless the thing is merely not there.
+/// Notes that rows are missing, unless the thing is merely not there (a home of `/dev/null` has nothing in it).
 pub(crate) fn note(run: &Run, table: &'static str, error: &io::Error) {
-    if !vanished(error) {
+    if !vanished(error) && error.kind() != io::ErrorKind::NotADirectory {
         run.note(table, "", reason(error));
     }
 }

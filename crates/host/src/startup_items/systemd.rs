@@ -79,8 +79,6 @@ fn item(host: &Host, run: &Run, directory: &Path, place: &Path, link: &Path, own
 fn entries(host: &Host, run: &Run, directory: &Path) -> Vec<PathBuf> {
     match host.list_sorted(directory) {
         Ok(entries) => entries.into_iter().map(|entry| directory.join(entry.name)).collect(),
-        // Something else than a directory may bear such a name; systemd ignores it too.
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Vec::new(),
         Err(error) => {
             text_file::note(run, TABLE.name, &error);
             Vec::new()
