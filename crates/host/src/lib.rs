@@ -2,33 +2,48 @@
 
 mod authorized_keys;
 mod block_devices;
+mod crontab;
+mod deb_packages;
 mod digests;
 #[cfg(target_os = "linux")]
 mod extended_attributes;
 mod file;
 mod file_capabilities;
 mod file_lines;
+#[cfg(test)]
+mod fixture;
+mod groups;
 mod hash;
 mod history_lines;
 mod homes;
 mod kernel_info;
 mod kernel_modules;
+mod last;
 mod lines;
 mod load_average;
+mod logged_in_users;
 mod memory_info;
 mod mounts;
 mod os_version;
+mod passwd;
 mod paths;
 mod private_key;
 #[cfg(test)]
 mod probe;
+mod shadow;
 mod shell_history;
+mod startup_items;
+mod sudoers;
 mod suid_bin;
 mod system_controls;
 mod system_info;
+mod text_file;
 mod time;
 mod uptime;
+mod user_groups;
 mod user_ssh_keys;
+mod users;
+mod utmp;
 
 use collector::{AnyTable, Host};
 use std::ffi::OsStr;
@@ -39,23 +54,33 @@ use std::path::Path;
 pub static TABLES: &[&(dyn AnyTable<Host> + Sync)] = &[
     &authorized_keys::TABLE,
     &block_devices::TABLE,
+    &crontab::TABLE,
+    &deb_packages::TABLE,
     &extended_attributes::TABLE,
     &file::TABLE,
     &file_lines::TABLE,
+    &groups::TABLE,
     &hash::TABLE,
     &kernel_info::TABLE,
     &kernel_modules::TABLE,
+    &last::TABLE,
     &load_average::TABLE,
+    &logged_in_users::TABLE,
     &memory_info::TABLE,
     &mounts::TABLE,
     &os_version::TABLE,
+    &shadow::TABLE,
     &shell_history::TABLE,
+    &startup_items::TABLE,
+    &sudoers::TABLE,
     &suid_bin::TABLE,
     &system_controls::TABLE,
     &system_info::TABLE,
     &time::TABLE,
     &uptime::TABLE,
+    &user_groups::TABLE,
     &user_ssh_keys::TABLE,
+    &users::TABLE,
 ];
 
 /// A path of any bytes.

@@ -1,0 +1,92 @@
+//! `last`: from `/var/log/wtmp` (wtmp(5)).
+
+use collector::{Host, Rows, Table, int, repeated, text};
+use model::{Extent, Query, ScanError};
+
+use crate::text_file;
+use crate::utmp::{DEAD_PROCESS, Record, Records, USER_PROCESS};
+
+pub(crate) static TABLE: Table<Record, Host> = Table {
+    name: "last",
+    about: "Logins and their ends that /var/log/wtmp has, oldest first; rotated files are not read.",
+    identity: repeated(&["username", "tty", "pid", "type", "time", "host"]),
+    extent: Extent::Whole { rows: 1000 },
+    columns: &[
+        text("username", "Name of the user; '' in most records of an end.", |r| (&r.user).into()),
+        text("tty", "Terminal, without `/dev/`.", |r| (&r.line).into()),
+        int("pid", "Process ID of the login.", |r| r.pid.into()),
+        int("type", "7 for a login, 8 for its end.", |r| r.kind.into()),
+        text("type_name", "`user-process` for a login, `dead-process` for its end.", |r| {
+            if r.kind == USER_PROCESS { "user-process" } else { "dead-process" }.into()
+        }),
+        int("time", "When it happened, in seconds since 1970.", |r| r.time.into()),
+        text("host", "Where the login came from.", |r| (&r.host).into()),
+    ],
+    scan,
+    examples: &[
+        "SELECT username, host, datetime(time, 'unixepoch') FROM last WHERE type_name = 'user-process'",
+    ],
+};
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<Record>, ScanError> {
+    let run = query.run.clone();
+    let file = match host.contents("/var/log/wtmp") {
+        Ok(file) => file,
+        Err(error) => {
+            text_file::note(&run, TABLE.name, &error);
+            return Ok(Box::new(std::iter::empty()));
+        }
+    };
+    Ok(Box::new(Records::new(file).enumerate().filter_map(move |(n, record)| {
+        if n % 64 == 0
+            && let Err(stop) = run.check()
+        {
+            return Some(Err(stop.into()));
+        }
+        match record {
+            Ok(record) => matches!(record.kind, USER_PROCESS | DEAD_PROCESS).then_some(Ok(record)),
+            Err(error) => {
+                text_file::note(&run, TABLE.name, &error);
+                None
+            }
+        }
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use collector::AnyTable;
+    use model::Run;
+
+    use super::*;
+    use crate::fixture::Fixture;
+    use crate::utmp::tests::bytes;
+
+    #[test]
+    fn only_logins_and_their_ends_are_listed() {
+        let content = [
+            bytes(2, 0, b"~", b"reboot", b"6.1.0", 1000),
+            bytes(7, 9, b"pts/0", b"eve", b"10.0.0.1", 1001),
+            bytes(8, 9, b"pts/0", b"", b"", 1002),
+        ];
+        let machine = Fixture::new().file("/var/log/wtmp", content.concat());
+        let (rows, _) =
+            machine.rows(&TABLE, &["username", "tty", "pid", "type", "type_name", "time", "host"]);
+        assert_eq!(rows, ["eve|pts/0|9|7|user-process|1001|10.0.0.1", "|pts/0|9|8|dead-process|1002|"]);
+    }
+
+    #[test]
+    fn a_machine_without_the_file_has_no_logins_and_no_note() {
+        assert_eq!(Fixture::new().rows(&TABLE, &["time"]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_cancelled_scan_stops() {
+        let query = Query::all(Arc::new(TABLE.schema()), Run::unlimited());
+        let machine = Fixture::new().file("/var/log/wtmp", bytes(7, 9, b"", b"", b"", 1));
+        query.run.cancel();
+        assert!(scan(&machine.host(), &query).unwrap().next().unwrap().is_err());
+    }
+}

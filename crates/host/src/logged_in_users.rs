@@ -1,0 +1,96 @@
+//! `logged_in_users`: from `/run/utmp` (utmp(5)).
+
+use collector::{Host, Rows, Table, elsewhere_text, int, repeated, text, vanished};
+use model::{Extent, Query, ScanError};
+
+use crate::text_file;
+use crate::utmp::{Record, Records, USER_PROCESS};
+
+pub(crate) static TABLE: Table<Record, Host> = Table {
+    name: "logged_in_users",
+    about: "Logins that the machine's utmp file lists as open, and its records of boot and terminals.",
+    identity: repeated(&["type", "user", "tty", "host", "time", "pid"]),
+    extent: Extent::Whole { rows: 10 },
+    columns: &[
+        text(
+            "type",
+            "`user` for a login; `boot_time`, `runlevel`, `init`, `login`, `dead` … for the rest.",
+            |r| type_text(r.kind).into(),
+        ),
+        text("user", "Name of the user.", |r| (&r.user).into()),
+        text("tty", "Terminal, without `/dev/`.", |r| (&r.line).into()),
+        text("host", "Where the login came from; the kernel's release for `boot_time`.", |r| {
+            (&r.host).into()
+        }),
+        int("time", "When the record was made, in seconds since 1970.", |r| r.time.into()),
+        int("pid", "Process ID of the login.", |r| r.pid.into()),
+        elsewhere_text("sid"),
+        elsewhere_text("registry_hive"),
+    ],
+    scan,
+    examples: &["SELECT user, tty, host FROM logged_in_users WHERE type = 'user'"],
+};
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<Record>, ScanError> {
+    // /var/run is /run on nearly every machine; where it is not, it is what programs write to.
+    let file = match host.contents("/var/run/utmp") {
+        Err(error) if vanished(&error) => host.contents("/run/utmp"),
+        opened => opened,
+    };
+    let mut records = Vec::new();
+    match file {
+        Ok(file) => {
+            for (n, record) in Records::new(file).enumerate() {
+                if n % 64 == 0 {
+                    query.run.check()?;
+                }
+                match record {
+                    Ok(record) => records.push(record),
+                    Err(error) => text_file::note(&query.run, TABLE.name, &error),
+                }
+            }
+        }
+        Err(error) => text_file::note(&query.run, TABLE.name, &error),
+    }
+    // osquery leaves out the records of process 1. A login is none of them, whatever number it claims.
+    records.retain(|r| r.pid != 1 || r.kind == USER_PROCESS);
+    Ok(Box::new(records.into_iter().map(Ok)))
+}
+
+fn type_text(kind: i16) -> &'static str {
+    const TYPES: [&str; 10] = [
+        "empty",
+        "runlevel",
+        "boot_time",
+        "new_time",
+        "old_time",
+        "init",
+        "login",
+        "user",
+        "dead",
+        "accounting",
+    ];
+    usize::try_from(kind).ok().and_then(|kind| TYPES.get(kind)).copied().unwrap_or("unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+    use crate::utmp::tests::bytes;
+
+    #[test]
+    fn records_of_process_1_are_left_out_unless_they_are_logins() {
+        let content = [
+            bytes(2, 0, b"~", b"reboot", b"6.1.0", 1000),
+            bytes(5, 1, b"", b"", b"", 1001),
+            bytes(7, 1, b"pts/0", b"eve", b"10.0.0.1", 1002),
+            bytes(77, 3, b"", b"", b"", 1003),
+        ];
+        let machine = Fixture::new().file("/run/utmp", content.concat());
+        let (rows, notes) = machine.rows(&TABLE, &["type", "user", "tty", "host", "time", "pid"]);
+        let expected =
+            ["boot_time|reboot|~|6.1.0|1000|0", "user|eve|pts/0|10.0.0.1|1002|1", "unknown||||1003|3"];
+        assert_eq!((rows, notes), (expected.map(String::from).to_vec(), vec![]));
+    }
+}
