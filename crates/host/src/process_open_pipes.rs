@@ -104,11 +104,13 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Pair>, ScanError> {
     if let Some(wanted) = &mut wanted {
         ends.retain(|end| wanted.binary_search(&end.pid).is_ok());
     }
+    let run = query.run.clone();
     Ok(Box::new(ends.into_iter().flat_map(move |end| {
         // The rows live on what is counted here.
         let _ = &held;
+        let stop = run.check().err().map(|stop| Err(stop.into()));
         let others = holders.get(&end.pipe).cloned().unwrap_or_default();
-        pairs(end, others).map(Ok)
+        stop.into_iter().chain(pairs(end, others).map(Ok))
     })))
 }
 
