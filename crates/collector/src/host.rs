@@ -81,6 +81,17 @@ pub struct FilesystemStats {
     pub inodes_free: u64,
 }
 
+/// Which file a path leads to, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// Major and minor number of the file system's device.
+    pub device: (u32, u32),
+    /// Inode number.
+    pub inode: u64,
+    /// Whether it is a FIFO.
+    pub is_fifo: bool,
+}
+
 impl Host {
     /// This machine.
     pub fn live() -> Host {
@@ -239,6 +250,28 @@ impl Host {
         let len = rustix::fs::lgetxattr(&*path, OsStr::from_bytes(name), &mut value)?;
         value.truncate(len);
         Ok(value)
+    }
+
+    /// Which file a path leads to, following links. A network file system is not asked, so one whose server
+    /// is gone cannot hold this up (`AT_STATX_DONT_SYNC` of statx(2)).
+    #[cfg(target_os = "linux")]
+    pub fn file_id(&self, path: impl AsRef<Path>) -> io::Result<FileId> {
+        use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, statx};
+        let path = self.place(path.as_ref());
+        let wanted = StatxFlags::TYPE | StatxFlags::INO;
+        let s = statx(CWD, &*path, AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, wanted)?;
+        let is_fifo = FileType::from_raw_mode(s.stx_mode.into()) == FileType::Fifo;
+        Ok(FileId { device: (s.stx_dev_major, s.stx_dev_minor), inode: s.stx_ino, is_fifo })
+    }
+
+    /// Asks the kernel for its network configuration in the network namespace of this process. Unsupported for
+    /// a directory that stands for a machine.
+    #[cfg(target_os = "linux")]
+    pub fn rtnetlink(&self, what: crate::Rtnetlink) -> io::Result<crate::RtnetlinkDump> {
+        if !self.is_live() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        crate::RtnetlinkDump::start(what)
     }
 
     /// How full the file system of a path is. Unsupported for a directory that stands for a machine.

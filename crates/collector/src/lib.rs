@@ -4,9 +4,13 @@
 //! fixture directory.
 
 mod host;
+#[cfg(target_os = "linux")]
+mod rtnetlink;
 mod table;
 
-pub use host::{Contents, Entries, Entry, FilesystemStats, Host, or_note, reason, vanished};
+pub use host::{Contents, Entries, Entry, FileId, FilesystemStats, Host, or_note, reason, vanished};
+#[cfg(target_os = "linux")]
+pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
     key, pattern, ranged, real, repeated, required, text, unique,

@@ -1,10 +1,15 @@
 //! What is collected: one file per table. [`TABLES`] is the list of them all.
 
+mod arp_cache;
 mod authorized_keys;
 mod block_devices;
 mod crontab;
 mod deb_packages;
+mod descriptors;
 mod digests;
+mod dns_resolvers;
+mod etc_hosts;
+mod etc_services;
 #[cfg(target_os = "linux")]
 mod extended_attributes;
 mod file;
@@ -14,22 +19,31 @@ mod file_lines;
 mod fixture;
 mod groups;
 mod hash;
+mod held;
 mod history_lines;
 mod homes;
+mod interface_addresses;
+mod interface_details;
 mod kernel_info;
 mod kernel_modules;
 mod last;
 mod lines;
+mod listening_ports;
 mod load_average;
 mod logged_in_users;
 mod memory_info;
 mod mounts;
+mod net;
 mod os_version;
 mod passwd;
 mod paths;
 mod private_key;
 #[cfg(test)]
 mod probe;
+mod process_open_files;
+mod process_open_pipes;
+mod process_open_sockets;
+mod routes;
 mod shadow;
 mod shell_history;
 mod startup_items;
@@ -37,6 +51,8 @@ mod sudoers;
 mod suid_bin;
 mod system_controls;
 mod system_info;
+#[cfg(test)]
+mod testing;
 mod text_file;
 mod time;
 mod uptime;
@@ -52,23 +68,34 @@ use std::path::Path;
 
 /// Every table that reads the machine, by name.
 pub static TABLES: &[&(dyn AnyTable<Host> + Sync)] = &[
+    &arp_cache::TABLE,
     &authorized_keys::TABLE,
     &block_devices::TABLE,
     &crontab::TABLE,
     &deb_packages::TABLE,
+    &dns_resolvers::TABLE,
+    &etc_hosts::TABLE,
+    &etc_services::TABLE,
     &extended_attributes::TABLE,
     &file::TABLE,
     &file_lines::TABLE,
     &groups::TABLE,
     &hash::TABLE,
+    &interface_addresses::TABLE,
+    &interface_details::TABLE,
     &kernel_info::TABLE,
     &kernel_modules::TABLE,
     &last::TABLE,
+    &listening_ports::TABLE,
     &load_average::TABLE,
     &logged_in_users::TABLE,
     &memory_info::TABLE,
     &mounts::TABLE,
     &os_version::TABLE,
+    &process_open_files::TABLE,
+    &process_open_pipes::TABLE,
+    &process_open_sockets::TABLE,
+    &routes::TABLE,
     &shadow::TABLE,
     &shell_history::TABLE,
     &startup_items::TABLE,
