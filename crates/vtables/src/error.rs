@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Table,
     /// An expression failed on a value, such as a malformed regular expression or JSON.
     Value,
+    /// The rows could not be handed on (a closed pipe, a full disk).
+    Output(std::io::ErrorKind),
     /// A fault of ours.
     Internal,
 }

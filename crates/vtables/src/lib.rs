@@ -1,7 +1,27 @@
 //! Tables as SQL: the bridge to SQLite, the guard, the functions, the limits, the engine.
+//!
+//! An [`Engine`] is one SQLite connection that holds no data. Each statement is checked by the guard, runs
+//! within its [`Limits`] over the tables of its [`Route`]s, and ends with a [`Report`].
 
+mod bridge;
+mod catalog;
+mod engine;
 mod error;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine registers them"))]
 mod functions;
+mod guard;
+mod limits;
+mod plan;
+mod report;
+mod route;
+mod sample;
+mod scope;
+mod tables;
 
+pub use catalog::Catalog;
+pub use engine::{Answer, Canceller, Engine, Options, OutputColumn, Sink, Validated, human_duration};
 pub use error::{ErrorKind, Limit, SqlError, Warning};
+pub use functions::{FUNCTIONS, Function, Kind as FunctionKind};
+pub use limits::Limits;
+pub use report::{Report, TableReport};
+pub use route::{Here, Route};
+pub use sample::{Sample, SampleError};

@@ -24,11 +24,11 @@ use rusqlite::functions::FunctionFlags;
 
 use call::{Call, Owned, Shared};
 pub(crate) use dates::Clock;
-pub(crate) use list::FUNCTIONS;
+pub use list::FUNCTIONS;
 
 /// Where in a statement a function can stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// One value from the values of one row.
     Scalar,
     /// One value from many rows, also with OVER.
@@ -51,15 +51,15 @@ enum Body {
 }
 
 /// A function that a statement may call.
-pub(crate) struct Function {
+pub struct Function {
     /// Its name, in lower case.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its arguments, as help shows them between the parentheses.
-    pub(crate) arguments: &'static str,
+    pub arguments: &'static str,
     /// What it gives, in one sentence.
-    pub(crate) doc: &'static str,
+    pub doc: &'static str,
     /// Where it can stand.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
     body: Body,
 }
 

@@ -1,0 +1,251 @@
+//! What the bridge costs: per row and column next to an in-memory SQLite table, an index next to a scan, and
+//! ancestor joins next to one scan.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::expect_used)]
+
+mod support;
+
+use std::hint::black_box;
+use std::io;
+use std::sync::Arc;
+
+use collector::{AnyTable, Column, Row, Table, int, key, text, unique};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use model::{Extent, Value};
+use rusqlite::Connection;
+use vtables::{Engine, Here, Limits, Options, OutputColumn, Route, Sink};
+
+const ROWS: usize = 10_000;
+
+/// A row that is ready: 12 columns, 6 of them text.
+struct Prepared {
+    numbers: [i64; 6],
+    texts: [String; 6],
+}
+impl Row for Prepared {}
+
+impl Prepared {
+    fn new(n: usize) -> Prepared {
+        let n = n as i64;
+        Prepared {
+            numbers: [n, n / 2, n % 7, n * 31, n, -n],
+            texts: [0, 1, 2, 3, 4, 5].map(|c| format!("text {c} of row {n}")),
+        }
+    }
+}
+
+const COLUMNS: &[Column<Prepared>] = &[
+    key(int("n0", "", |r: &Prepared| r.numbers[0].into())),
+    int("n1", "", |r| r.numbers[1].into()),
+    int("n2", "", |r| r.numbers[2].into()),
+    int("n3", "", |r| r.numbers[3].into()),
+    int("n4", "", |r| r.numbers[4].into()),
+    int("n5", "", |r| r.numbers[5].into()),
+    text("t0", "", |r| (&r.texts[0]).into()),
+    text("t1", "", |r| (&r.texts[1]).into()),
+    text("t2", "", |r| (&r.texts[2]).into()),
+    text("t3", "", |r| (&r.texts[3]).into()),
+    text("t4", "", |r| (&r.texts[4]).into()),
+    text("t5", "", |r| (&r.texts[5]).into()),
+];
+
+/// The rows are built beforehand and shared, as rows of a snapshot are.
+struct Shared(Arc<Vec<Prepared>>, usize);
+
+static PREPARED: Table<SharedRow, Arc<Vec<Prepared>>> = Table {
+    name: "prepared",
+    about: "Rows that are ready.",
+    identity: unique(&["n0"]),
+    extent: Extent::Whole { rows: ROWS as u32 },
+    columns: SHARED_COLUMNS,
+    scan: |rows, query| {
+        let keys = query.ints("n0");
+        let rows = Shared(rows.clone(), 0);
+        match keys {
+            Some(keys) => Ok(Box::new(
+                keys.into_iter()
+                    .filter(|k| (0..ROWS as i64).contains(k))
+                    .map(move |k| Ok(SharedRow { rows: rows.0.clone(), at: k as usize })),
+            )),
+            None => Ok(Box::new(rows)),
+        }
+    },
+    examples: &[],
+};
+
+struct SharedRow {
+    rows: Arc<Vec<Prepared>>,
+    at: usize,
+}
+impl Row for SharedRow {}
+
+impl Iterator for Shared {
+    type Item = Result<SharedRow, model::ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.1;
+        self.1 += 1;
+        (at < self.0.len()).then(|| Ok(SharedRow { rows: self.0.clone(), at }))
+    }
+}
+
+macro_rules! shared {
+    ($make:ident $name:literal $field:ident $place:literal) => {
+        $make($name, "", |r: &SharedRow| (&r.rows[r.at].$field[$place]).shared())
+    };
+}
+
+trait Give<'r> {
+    fn shared(self) -> Value<'r>;
+}
+impl<'r> Give<'r> for &'r i64 {
+    fn shared(self) -> Value<'r> {
+        (*self).into()
+    }
+}
+impl<'r> Give<'r> for &'r String {
+    fn shared(self) -> Value<'r> {
+        self.into()
+    }
+}
+
+const SHARED_COLUMNS: &[Column<SharedRow>] = &[
+    key(shared!(int "n0" numbers 0)),
+    shared!(int "n1" numbers 1),
+    shared!(int "n2" numbers 2),
+    shared!(int "n3" numbers 3),
+    shared!(int "n4" numbers 4),
+    shared!(int "n5" numbers 5),
+    shared!(text "t0" texts 0),
+    shared!(text "t1" texts 1),
+    shared!(text "t2" texts 2),
+    shared!(text "t3" texts 3),
+    shared!(text "t4" texts 4),
+    shared!(text "t5" texts 5),
+];
+
+/// Looks at every value and keeps none.
+struct Discard;
+
+impl Sink for Discard {
+    fn columns(&mut self, _: &[OutputColumn]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
+        black_box(values);
+        Ok(())
+    }
+}
+
+fn engine() -> Engine {
+    let rows: Arc<Vec<Prepared>> = Arc::new((0..ROWS).map(Prepared::new).collect());
+    let tables: [&'static dyn AnyTable<Arc<Vec<Prepared>>>; 1] = [&PREPARED];
+    let route: Arc<dyn Route> = Arc::new(Here::new(tables, rows));
+    Engine::new(vec![route], Limits::default()).unwrap()
+}
+
+fn run(engine: &mut Engine, sql: &str) {
+    engine.run(sql, &Options::default(), &mut Discard).unwrap();
+}
+
+/// The same rows in a table of SQLite's own, read through the same kind of loop.
+fn in_memory() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    let columns = COLUMNS.len();
+    assert_eq!(columns, SHARED_COLUMNS.len());
+    connection
+        .execute_batch("CREATE TABLE prepared (n0 INTEGER, n1 INTEGER, n2 INTEGER, n3 INTEGER, n4 INTEGER, n5 INTEGER, t0 TEXT, t1 TEXT, t2 TEXT, t3 TEXT, t4 TEXT, t5 TEXT); BEGIN")
+        .unwrap();
+    let mut insert = connection.prepare("INSERT INTO prepared VALUES (?,?,?,?,?,?,?,?,?,?,?,?)").unwrap();
+    for n in 0..ROWS {
+        let row = Prepared::new(n);
+        let (i, t) = (&row.numbers, &row.texts);
+        insert
+            .execute(rusqlite::params![
+                i[0], i[1], i[2], i[3], i[4], i[5], t[0], t[1], t[2], t[3], t[4], t[5]
+            ])
+            .unwrap();
+    }
+    drop(insert);
+    connection.execute_batch("COMMIT").unwrap();
+    connection
+}
+
+fn run_in_memory(connection: &Connection, sql: &str) {
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().unwrap() {
+        for column in 0..columns {
+            black_box(row.get_ref(column).unwrap());
+        }
+    }
+}
+
+fn per_row_and_column(c: &mut Criterion<support::CpuTime>) {
+    let (mut engine, connection) = (engine(), in_memory());
+    let mut group = c.benchmark_group("scan of 10,000 prepared rows");
+    group.throughput(Throughput::Elements(ROWS as u64));
+    for (columns, sql) in [
+        (0, "SELECT count(*) FROM prepared"),
+        (1, "SELECT n0 FROM prepared"),
+        (2, "SELECT t0 FROM prepared"),
+        (12, "SELECT n0, n1, n2, n3, n4, n5, t0, t1, t2, t3, t4, t5 FROM prepared"),
+    ] {
+        let id = match columns {
+            0 => "count(*)",
+            1 => "one integer",
+            2 => "one text",
+            _ => "twelve columns",
+        };
+        group.bench_function(BenchmarkId::new("bridge", id), |b| b.iter(|| run(&mut engine, sql)));
+        group.bench_function(BenchmarkId::new("in-memory table", id), |b| {
+            b.iter(|| run_in_memory(&connection, sql))
+        });
+    }
+    group.finish();
+}
+
+fn ratios(_: &mut Criterion<support::CpuTime>) {
+    let (mut a, mut b, mut c, connection) = (engine(), engine(), engine(), in_memory());
+    let twelve = "SELECT n0, n1, n2, n3, n4, n5, t0, t1, t2, t3, t4, t5 FROM prepared";
+    support::compare(
+        "12 columns of 10,000 prepared rows",
+        100,
+        &mut [
+            ("in-memory SQLite table", &mut || run_in_memory(&connection, twelve)),
+            ("bridge", &mut || run(&mut a, twelve)),
+        ],
+    );
+    let join =
+        "SELECT count(*) FROM prepared c JOIN prepared p ON p.n0 = c.n1 JOIN prepared g ON g.n0 = p.n1";
+    support::compare(
+        "ancestor joins over 10,000 prepared rows",
+        50,
+        &mut [
+            ("one scan", &mut || run(&mut a, "SELECT sum(n0), sum(n1) FROM prepared")),
+            ("parent", &mut || run(&mut b, "SELECT count(*) FROM prepared c JOIN prepared p ON p.n0 = c.n1")),
+            ("parent and grandparent", &mut || run(&mut c, join)),
+        ],
+    );
+    // 1,000 look-ups against 1,000 scans, on a column that is no key.
+    let lookups = "WITH RECURSIVE k(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < 999)
+        SELECT count(*) FROM k CROSS JOIN prepared p ON p.t3 = 'text 3 of row ' || k.n";
+    let scans = "WITH RECURSIVE k(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < 999)
+        SELECT count(*) FROM k CROSS JOIN prepared p ON +p.t3 = 'text 3 of row ' || k.n";
+    support::compare(
+        "1,000 equalities on a column that is no key",
+        3,
+        &mut [
+            ("index over kept rows", &mut || run(&mut a, lookups)),
+            ("a scan each", &mut || run(&mut b, scans)),
+        ],
+    );
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(support::CpuTime::default());
+    targets = per_row_and_column, ratios
+}
+criterion_main!(benches);

@@ -1,0 +1,539 @@
+//! The bridge: a table as a virtual table of SQLite. The only unsafe code of the project.
+//!
+//! Two promises make the `unsafe impl`s sound: each struct is `#[repr(C)]` with SQLite's base struct first,
+//! and nothing unwinds into SQLite (every callback that runs a table's code is caught).
+//!
+//! `omit` is never set: SQLite tests each row again, so what a scan does with a constraint is advice.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ffi::{CStr, CString, c_int};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use collector::Scan;
+use model::{ColumnMask, Constraint, Kind, Op, ScanError, TableSchema, Value};
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::vtab::{
+    Context, Filters, IndexConstraintOp, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor,
+    sqlite3_vtab, sqlite3_vtab_cursor,
+};
+use rusqlite::{Connection, Error, Result};
+
+use crate::plan::{Offer, Plan, choose};
+use crate::scope::{Found, Kept, Key, Scope, Started, Use, inner, lock, timed};
+use crate::{ErrorKind, Limit, SqlError};
+
+/// What the cursors of a connection share: its tables, and the run of the current statement.
+pub(crate) struct Shared {
+    pub schemas: Vec<Arc<TableSchema>>,
+    pub scope: Mutex<Option<Arc<Scope>>>,
+}
+
+/// Makes every table of `shared` known to the connection.
+pub(crate) fn register(connection: &Connection, shared: &Arc<Shared>) -> Result<()> {
+    let module: &'static Module<'static, TableVtab> = const { &Module::eponymous_only_module() };
+    for (table, schema) in shared.schemas.iter().enumerate() {
+        connection.create_module(&*schema.name, module, Some(Aux { shared: shared.clone(), table }))?;
+    }
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Aux {
+    shared: Arc<Shared>,
+    table: usize,
+}
+
+impl Aux {
+    fn schema(&self) -> &Arc<TableSchema> {
+        &self.shared.schemas[self.table]
+    }
+}
+
+#[repr(C)]
+struct TableVtab {
+    base: sqlite3_vtab,
+    aux: Aux,
+}
+
+// SAFETY: `#[repr(C)]` with the base struct first, as the trait asks.
+#[allow(unsafe_code, reason = "a virtual table is declared to SQLite by an unsafe trait")]
+unsafe impl<'vtab> VTab<'vtab> for TableVtab {
+    type Aux = Aux;
+    type Cursor = Cursor<'vtab>;
+
+    fn connect(
+        db: &mut VTabConnection,
+        aux: Option<&Aux>,
+        _module: &[u8],
+        _database: &[u8],
+        _table: &[u8],
+        _args: &[&[u8]],
+    ) -> Result<(Cow<'static, CStr>, Self)> {
+        let aux =
+            aux.ok_or_else(|| Error::ModuleError("a table was registered without its schema".into()))?;
+        // A table reads the machine: it may stand in a query, never in a view or a trigger.
+        db.config(VTabConfig::DirectOnly)?;
+        let declaration = CString::new(declaration(aux.schema()))?;
+        Ok((Cow::Owned(declaration), TableVtab { base: sqlite3_vtab::default(), aux: aux.clone() }))
+    }
+
+    fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
+        let offers = offers(info)?;
+        let (plan, places, cost) = choose(self.aux.schema(), &offers.list, info.col_used());
+        for (offer, place) in places.iter().enumerate() {
+            let Some(place) = place else { continue };
+            let constraint = offers.numbers[offer];
+            info.constraint_usage(constraint).set_argv_index(*place as c_int);
+            if offers.list[offer].list {
+                info.set_in_constraint(constraint, true)?;
+            }
+        }
+        info.set_idx_str(&plan.encode());
+        info.set_estimated_cost(cost.cost);
+        info.set_estimated_rows(cost.rows);
+        Ok(true)
+    }
+
+    fn open(&'vtab mut self) -> Result<Cursor<'vtab>> {
+        Ok(Cursor {
+            base: sqlite3_vtab_cursor::default(),
+            aux: self.aux.clone(),
+            scope: None,
+            encoded: String::new(),
+            plan: Plan { used: 0, args: Vec::new() },
+            source: Source::Empty,
+            identity: Vec::new(),
+            ordinals: None,
+            tested: ColumnMask::NONE,
+            seen: Seen::default(),
+            vtab: PhantomData,
+        })
+    }
+}
+
+fn declaration(schema: &TableSchema) -> String {
+    let column = |c: &model::ColumnSchema| {
+        let hidden = if c.hidden { " HIDDEN" } else { "" };
+        format!("\"{}\" {}{hidden}", c.name.replace('"', "\"\""), c.kind.sql())
+    };
+    format!("CREATE TABLE x({})", schema.columns.iter().map(column).collect::<Vec<_>>().join(", "))
+}
+
+struct Offers {
+    list: Vec<Offer>,
+    /// SQLite's number of each.
+    numbers: Vec<usize>,
+}
+
+fn offers(info: &IndexInfo) -> Result<Offers> {
+    let mut offers = Offers { list: Vec::new(), numbers: Vec::new() };
+    for (number, constraint) in info.constraints().enumerate() {
+        use IndexConstraintOp as Sql;
+        let op = match constraint.operator() {
+            Sql::SQLITE_INDEX_CONSTRAINT_EQ => Op::Eq,
+            Sql::SQLITE_INDEX_CONSTRAINT_LIKE => Op::Like,
+            Sql::SQLITE_INDEX_CONSTRAINT_GLOB => Op::Glob,
+            Sql::SQLITE_INDEX_CONSTRAINT_LT => Op::Lt,
+            Sql::SQLITE_INDEX_CONSTRAINT_LE => Op::Le,
+            Sql::SQLITE_INDEX_CONSTRAINT_GT => Op::Gt,
+            Sql::SQLITE_INDEX_CONSTRAINT_GE => Op::Ge,
+            _ => continue,
+        };
+        // A negative column is the row number, which no table can look up.
+        let Ok(column) = usize::try_from(constraint.column()) else { continue };
+        let binary = matches!(op, Op::Like | Op::Glob) || info.collation(number)? == "BINARY";
+        let list = op == Op::Eq && constraint.is_usable() && info.is_in_constraint(number)?;
+        offers.list.push(Offer { column, op, usable: constraint.is_usable(), binary, list });
+        offers.numbers.push(number);
+    }
+    Ok(offers)
+}
+
+#[repr(C)]
+struct Cursor<'vtab> {
+    base: sqlite3_vtab_cursor,
+    aux: Aux,
+    scope: Option<Arc<Scope>>,
+    encoded: String,
+    plan: Plan,
+    source: Source,
+    identity: Vec<usize>,
+    /// Rows so far of each identity, where identities repeat and rows stream.
+    ordinals: Option<std::collections::HashMap<Vec<Key>, u32>>,
+    tested: ColumnMask,
+    seen: Seen,
+    vtab: PhantomData<&'vtab TableVtab>,
+}
+
+enum Source {
+    Empty,
+    Stream { scan: Box<dyn Scan>, ordinal: u32 },
+    Kept { rows: Arc<Kept>, found: Found, at: usize },
+}
+
+/// What one cursor saw, until it is added to the scope's counts.
+#[derive(Default)]
+struct Seen {
+    scans: u64,
+    collections: u64,
+    produced: u64,
+    kept: u64,
+    read: Cell<u64>,
+    time: Cell<Duration>,
+    how: &'static str,
+    /// The current row was used for more than a comparison.
+    touched: Cell<bool>,
+    /// The scope's steps when the current row was reached.
+    steps: u64,
+    standing: bool,
+}
+
+// SAFETY: `#[repr(C)]` with the base struct first, as the trait asks.
+#[allow(unsafe_code, reason = "a cursor is declared to SQLite by an unsafe trait")]
+unsafe impl VTabCursor for Cursor<'_> {
+    fn filter(&mut self, _number: c_int, plan: Option<&str>, args: &Filters<'_>) -> Result<()> {
+        self.caught(|cursor| cursor.start(plan.unwrap_or_default(), args))
+    }
+
+    fn next(&mut self) -> Result<()> {
+        self.caught(Cursor::advance)
+    }
+
+    fn eof(&self) -> bool {
+        !self.seen.standing
+    }
+
+    fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
+        let column = column as usize;
+        let bit = ColumnMask::NONE.with(column).bits();
+        self.seen.read.set(self.seen.read.get() | bit);
+        if !self.tested.has(column) {
+            self.seen.touched.set(true);
+        }
+        let timing = self.scope.as_ref().is_some_and(|s| s.timed);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            timed(timing, &self.seen.time, || match &self.source {
+                Source::Empty => context.set_result(rusqlite::types::Null),
+                Source::Stream { scan, .. } => give(context, &scan.value(column)),
+                Source::Kept { rows, found, at } => match row_at(rows, found, *at) {
+                    Some(row) => give(context, &rows.rows.value(row, column)),
+                    None => context.set_result(rusqlite::types::Null),
+                },
+            })
+        }));
+        caught.unwrap_or_else(|panic| Err(self.fail(panicked(self.aux.schema(), &*panic))))
+    }
+
+    fn rowid(&self) -> Result<i64> {
+        self.seen.touched.set(true);
+        let Some(scope) = &self.scope else { return Ok(0) };
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let (identity, ordinal) = match &self.source {
+                Source::Empty => return Ok(0),
+                Source::Stream { scan, ordinal } => (self.identity_of(|c| Key::of(&scan.value(c))), *ordinal),
+                Source::Kept { rows, found, at } => {
+                    let Some(row) = row_at(rows, found, *at) else { return Ok(0) };
+                    let ordinal =
+                        if scope.unique(self.aux.table) { 0 } else { rows.ordinal(row, &self.identity) };
+                    (self.identity_of(|c| Key::of(&rows.rows.value(row, c))), ordinal)
+                }
+            };
+            scope.number(self.aux.table, identity, ordinal)
+        }));
+        match caught {
+            Ok(number) => number.map_err(|error| self.fail(scan_error(self.aux.schema(), error))),
+            Err(panic) => Err(self.fail(panicked(self.aux.schema(), &*panic))),
+        }
+    }
+}
+
+impl Cursor<'_> {
+    /// Runs what may call a table's code; a panic becomes an error of this statement.
+    fn caught(&mut self, call: impl FnOnce(&mut Self) -> std::result::Result<(), SqlError>) -> Result<()> {
+        let caught = catch_unwind(AssertUnwindSafe(|| call(self)));
+        let done = caught.unwrap_or_else(|panic| Err(panicked(self.aux.schema(), &*panic)));
+        done.map_err(|error| {
+            self.source = Source::Empty;
+            self.leave_row();
+            self.fail(error)
+        })
+    }
+
+    /// Keeps the whole error for the engine, and gives SQLite its text.
+    fn fail(&self, error: SqlError) -> Error {
+        let text = error.message.clone();
+        if let Some(scope) = &self.scope {
+            lock(&scope.failure).get_or_insert(error);
+        }
+        Error::ModuleError(text)
+    }
+
+    fn start(&mut self, encoded: &str, args: &Filters<'_>) -> std::result::Result<(), SqlError> {
+        self.leave_row();
+        self.source = Source::Empty;
+        let schema = self.aux.schema().clone();
+        let internal = |what: &str| SqlError::new(ErrorKind::Internal, format!("{}: {what}", schema.name));
+        let scope = lock(&self.aux.shared.scope).clone();
+        let scope = scope.ok_or_else(|| internal("a scan started outside a statement"))?;
+        if self.scope.as_ref().is_none_or(|s| !Arc::ptr_eq(s, &scope)) {
+            self.report();
+            self.scope = Some(scope.clone());
+            self.encoded.clear();
+        }
+        if self.encoded != encoded || encoded.is_empty() {
+            self.report();
+            self.plan = Plan::decode(encoded).ok_or_else(|| internal("a plan could not be read"))?;
+            encoded.clone_into(&mut self.encoded);
+            self.identity = schema.identity.columns.iter().filter_map(|c| schema.column(c)).collect();
+            let tested = |mask: ColumnMask, (i, column): (usize, &model::ColumnSchema)| {
+                let compared = scope.tested.iter().any(|t| t.eq_ignore_ascii_case(&column.name));
+                if compared { mask.with(i) } else { mask }
+            };
+            self.tested = schema.columns.iter().enumerate().fold(ColumnMask::NONE, tested);
+        }
+        self.seen.scans += 1;
+        scope.steps.fetch_add(1, Ordering::Relaxed);
+
+        let Some((constraints, pushed)) = self.constraints(&schema, args)? else {
+            return Ok(()); // Compared with NULL or with an empty list: no row can match.
+        };
+        let gives = |c: &Constraint| schema.columns[c.column].required;
+        if schema.required().next().is_some() && !constraints.iter().any(gives) {
+            return Err(required(&schema));
+        }
+        let inner = inner(&scope);
+        let started = timed(scope.timed, &self.seen.time, || {
+            scope.start(self.aux.table, constraints, &pushed, self.plan.used, inner)
+        });
+        match started.map_err(|error| scan_error(&schema, error))? {
+            Started::Stream(scan) => {
+                self.seen.collections += 1;
+                self.seen.how = "streamed";
+                self.ordinals = (!scope.unique(self.aux.table)).then(Default::default);
+                self.source = Source::Stream { scan, ordinal: 0 };
+                self.advance()
+            }
+            Started::Kept { rows, found, collected } => {
+                self.seen.collections += u64::from(collected);
+                self.seen.how = if matches!(found, Found::All) { "kept" } else { "indexed" };
+                self.source = Source::Kept { rows, found, at: 0 };
+                self.settle();
+                Ok(())
+            }
+        }
+    }
+
+    /// The arguments as constraints, with a mark for those that the table narrows by; `None` when no row can
+    /// match. A comparison that SQLite would convert for is left out.
+    #[allow(clippy::type_complexity, reason = "two lists that belong together, read once")]
+    fn constraints(
+        &self,
+        schema: &TableSchema,
+        args: &Filters<'_>,
+    ) -> std::result::Result<Option<(Vec<Constraint>, Vec<bool>)>, SqlError> {
+        let bridge = |error: Error| SqlError::new(ErrorKind::Internal, error.to_string());
+        let (mut constraints, mut pushed) = (Vec::new(), Vec::new());
+        for (n, arg) in self.plan.args.iter().enumerate().take(args.len()) {
+            let kind = match arg.op {
+                Op::Like | Op::Glob => Kind::Text,
+                _ => schema.columns[arg.column].kind,
+            };
+            let mut values = Vec::new();
+            let mut convertible = true;
+            let mut take = |value: ValueRef<'_>| match exact(kind, value) {
+                Exact::Value(value) => values.push(value),
+                Exact::Null => {}
+                Exact::Converted => convertible = false,
+            };
+            if arg.list {
+                let mut list = args.in_values(n).map_err(bridge)?;
+                while let Some(value) = list.next().map_err(bridge)? {
+                    take(ValueRef::from(value));
+                }
+            } else {
+                take(ValueRef::from(&args[n]));
+            }
+            if !convertible {
+                continue;
+            }
+            if values.is_empty() {
+                return Ok(None);
+            }
+            constraints.push(Constraint { column: arg.column, op: arg.op, values });
+            pushed.push(arg.pushed);
+        }
+        Ok(Some((constraints, pushed)))
+    }
+
+    fn advance(&mut self) -> std::result::Result<(), SqlError> {
+        self.leave_row();
+        let timing = self.scope.as_ref().is_some_and(|s| s.timed);
+        match &mut self.source {
+            Source::Empty => {}
+            Source::Stream { scan, ordinal } => {
+                let advanced = timed(timing, &self.seen.time, || scan.advance());
+                match advanced {
+                    Ok(true) => {
+                        if let Some(ordinals) = &mut self.ordinals {
+                            let key = self.identity.iter().map(|c| Key::of(&scan.value(*c))).collect();
+                            let count = ordinals.entry(key).or_default();
+                            *ordinal = *count;
+                            *count += 1;
+                        }
+                        self.stand();
+                    }
+                    // Drops the scan at once: what it holds open must not outlive its last row.
+                    Ok(false) => self.source = Source::Empty,
+                    Err(error) => return Err(scan_error(self.aux.schema(), error)),
+                }
+            }
+            Source::Kept { at, .. } => {
+                *at += 1;
+                self.settle();
+            }
+        }
+        Ok(())
+    }
+
+    /// Stands on the current kept row, or at the end.
+    fn settle(&mut self) {
+        if let Source::Kept { rows, found, at } = &self.source {
+            if row_at(rows, found, *at).is_some() {
+                self.stand();
+            } else {
+                self.source = Source::Empty;
+            }
+        }
+    }
+
+    fn stand(&mut self) {
+        self.seen.produced += 1;
+        self.seen.standing = true;
+        self.seen.touched.set(false);
+        if let Some(scope) = &self.scope {
+            self.seen.steps = scope.steps.load(Ordering::Relaxed);
+            scope.standing.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn leave_row(&mut self) {
+        if !std::mem::take(&mut self.seen.standing) {
+            return;
+        }
+        if let Some(scope) = &self.scope {
+            scope.standing.fetch_sub(1, Ordering::Relaxed);
+            let stepped = scope.steps.load(Ordering::Relaxed) != self.seen.steps;
+            self.seen.kept += u64::from(stepped || self.seen.touched.get());
+        }
+    }
+
+    fn identity_of(&self, key: impl Fn(usize) -> Key) -> Vec<Key> {
+        self.identity.iter().map(|c| key(*c)).collect()
+    }
+
+    /// Adds what this cursor saw to the counts of its statement.
+    fn report(&mut self) {
+        self.leave_row();
+        let seen = std::mem::take(&mut self.seen);
+        let Some(scope) = self.scope.as_ref().filter(|_| seen.scans > 0) else { return };
+        // Only compared columns were read and nothing followed: SQLite's choice left no trace.
+        let untraceable = seen.kept == 0 && seen.produced > 0 && self.plan.used & !self.tested.bits() == 0;
+        scope.count(Use {
+            table: self.aux.table,
+            plan: self.plan.clone(),
+            how: seen.how,
+            scans: seen.scans,
+            collections: seen.collections,
+            produced: seen.produced,
+            kept: (!untraceable).then_some(seen.kept),
+            read: ColumnMask::from_bits(seen.read.get()),
+            time: seen.time.get(),
+        });
+    }
+}
+
+impl Drop for Cursor<'_> {
+    fn drop(&mut self) {
+        self.report();
+    }
+}
+
+fn row_at(rows: &Kept, found: &Found, at: usize) -> Option<usize> {
+    match found {
+        Found::All => (at < rows.rows.len()).then_some(at),
+        Found::Rows(list) => list.get(at).map(|row| *row as usize),
+    }
+}
+
+fn give(context: &mut Context, value: &Value<'_>) -> Result<()> {
+    context.set_result(ToSqlOutput::Borrowed(match value {
+        Value::Null => ValueRef::Null,
+        Value::Int(n) => ValueRef::Integer(*n),
+        Value::Real(x) => ValueRef::Real(*x),
+        Value::Text(bytes) => ValueRef::Text(bytes),
+        Value::Blob(bytes) => ValueRef::Blob(bytes),
+    }))
+}
+
+enum Exact {
+    Value(Value<'static>),
+    Null,
+    /// SQLite would convert it before comparing, so a table cannot narrow by it.
+    Converted,
+}
+
+fn exact(kind: Kind, value: ValueRef<'_>) -> Exact {
+    match (kind, value) {
+        (_, ValueRef::Null) => Exact::Null,
+        (Kind::Int, ValueRef::Integer(n)) => Exact::Value(n.into()),
+        (Kind::Real, ValueRef::Real(x)) => Exact::Value(x.into()),
+        (Kind::Text, ValueRef::Text(bytes)) => Exact::Value(bytes.to_vec().into()),
+        (Kind::Blob, ValueRef::Blob(bytes)) => Exact::Value(Value::Blob(Cow::Owned(bytes.to_vec()))),
+        _ => Exact::Converted,
+    }
+}
+
+fn required(schema: &TableSchema) -> SqlError {
+    let columns: Vec<&str> = schema.required().collect();
+    let name = &schema.name;
+    let message = format!("the table `{name}` needs {} in WHERE", columns.join(" or "));
+    let column = columns.first().copied().unwrap_or_default();
+    SqlError::new(ErrorKind::RequiredColumn, message)
+        .help(format!("say which: WHERE {name}.{column} = '…', or join {name} on {column}"))
+}
+
+/// A scan's error as a statement's.
+pub(crate) fn scan_error(schema: &TableSchema, error: ScanError) -> SqlError {
+    match error {
+        ScanError::Stopped(stop) => stopped(stop),
+        ScanError::Failed(why) => SqlError::new(ErrorKind::Table, format!("{}: {why}", schema.name)),
+    }
+}
+
+/// Why a run stopped, as a statement's error.
+pub(crate) fn stopped(stop: model::Stop) -> SqlError {
+    use model::Stop;
+    let (kind, help) = match stop {
+        Stop::Cancelled => return SqlError::new(ErrorKind::Cancelled, stop.to_string()),
+        Stop::Deadline(_) => {
+            (ErrorKind::Limit(Limit::Deadline), "narrow it with WHERE, or give it more time")
+        }
+        Stop::Memory(_) => {
+            (ErrorKind::Limit(Limit::Memory), "narrow it with WHERE so that fewer rows are kept for a join")
+        }
+    };
+    SqlError::new(kind, stop.to_string()).help(help)
+}
+
+fn panicked(schema: &TableSchema, panic: &(dyn std::any::Any + Send)) -> SqlError {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    SqlError::new(ErrorKind::Internal, format!("the table `{}` failed: {text}", schema.name))
+        .help("this is a fault of DaemonEye; the session goes on, and other tables still answer")
+}

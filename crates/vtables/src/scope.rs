@@ -1,0 +1,447 @@
+//! What one run of a statement shares between its cursors: kept rows, their indexes, row numbers, counts.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use collector::{Scan, Snapshot};
+use model::{ColumnMask, Constraint, Extent, Op, Query, Run, ScanError, TableSchema, Value};
+
+use crate::limits::KEYED_CACHE_BYTES_MAX;
+use crate::plan::Plan;
+use crate::{Route, SqlError};
+
+/// Rows between two looks at the run, while an index is built.
+const POLL_EVERY: usize = 64;
+/// Kept rows of which a walk is cheaper than an index.
+const INDEX_ROWS_MIN: usize = 16;
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One table as a statement sees it.
+pub(crate) struct TableScope {
+    pub schema: Arc<TableSchema>,
+    pub route: Arc<dyn Route>,
+    /// How often the statement's text scans it.
+    pub references: u32,
+    state: Mutex<TableState>,
+    numbers: Mutex<Numbers>,
+}
+
+#[derive(Default)]
+struct TableState {
+    scanned: bool,
+    whole: Option<Arc<Kept>>,
+    keyed: KeyedCache,
+}
+
+/// One run of one statement.
+pub(crate) struct Scope {
+    pub run: Run,
+    pub tables: Vec<TableScope>,
+    /// Lower-case names of the columns that the statement compares, for the count of rows kept.
+    pub tested: Vec<String>,
+    /// Cursors that stand on a row: a scan that starts while there is one is the inner side of a join.
+    pub standing: AtomicUsize,
+    /// Counts what SQLite can only do with a row that it has kept: start an inner scan, give a row.
+    pub steps: AtomicU64,
+    /// Whether to read the clock around each call of a table.
+    pub timed: bool,
+    /// What a table failed with, kept here because SQLite carries only its text.
+    pub failure: Mutex<Option<SqlError>>,
+    pub uses: Mutex<Vec<Use>>,
+}
+
+/// What the scans of one table reference did.
+#[derive(Clone, Debug)]
+pub(crate) struct Use {
+    pub table: usize,
+    pub plan: Plan,
+    pub how: &'static str,
+    pub scans: u64,
+    pub collections: u64,
+    pub produced: u64,
+    /// `None` where SQLite's reading does not show whether it kept a row.
+    pub kept: Option<u64>,
+    pub read: ColumnMask,
+    pub time: Duration,
+}
+
+impl Scope {
+    pub(crate) fn new(
+        run: Run,
+        tables: impl Iterator<Item = (Arc<TableSchema>, Arc<dyn Route>, u32)>,
+        tested: Vec<String>,
+        timed: bool,
+    ) -> Scope {
+        let table = |(schema, route, references)| TableScope {
+            schema,
+            route,
+            references,
+            state: Mutex::default(),
+            numbers: Mutex::default(),
+        };
+        Scope {
+            run,
+            tables: tables.map(table).collect(),
+            tested,
+            standing: AtomicUsize::new(0),
+            steps: AtomicU64::new(0),
+            timed,
+            failure: Mutex::new(None),
+            uses: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The rows for one xFilter.
+    pub(crate) fn start(
+        &self,
+        table: usize,
+        constraints: Vec<Constraint>,
+        pushed: &[bool],
+        used: u64,
+        inner: bool,
+    ) -> Result<Started, ScanError> {
+        let scope = &self.tables[table];
+        let by_table: Vec<Constraint> =
+            constraints.iter().zip(pushed).filter(|(_, p)| **p).map(|(c, _)| c.clone()).collect();
+        let query = |constraints, used| Query {
+            schema: scope.schema.clone(),
+            used,
+            constraints,
+            run: self.run.clone(),
+        };
+        let open = |query: &Query| scope.route.open(&scope.schema.name, query);
+
+        let mut state = lock(&scope.state);
+        let first = !std::mem::replace(&mut state.scanned, true);
+        let alone = first && !inner && scope.references < 2;
+        let narrowed = !by_table.is_empty();
+        if let Some(whole) = state.whole.clone() {
+            drop(state);
+            return Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, false));
+        }
+        if alone {
+            drop(state);
+            return Ok(Started::Stream(open(&query(by_table, ColumnMask::from_bits(used)))?));
+        }
+        let per_key = matches!(scope.schema.extent, Extent::PerKey { .. });
+        if narrowed {
+            let key = cache_key(&by_table, used);
+            if let Some(kept) = state.keyed.get(&key) {
+                return Ok(Started::kept(kept.clone(), kept.find(&constraints, &self.run)?, false));
+            }
+            // Of a table that is cheap to read whole, the second key reads it whole.
+            if per_key || state.keyed.is_empty() {
+                let query = query(by_table, ColumnMask::from_bits(used));
+                let kept = Arc::new(Kept::new(open(&query)?.keep(&query)?));
+                state.keyed.put(key, kept.clone(), &self.run);
+                return Ok(Started::kept(kept.clone(), kept.find(&constraints, &self.run)?, true));
+            }
+        }
+        let query = query(Vec::new(), ColumnMask::ALL);
+        let whole = Arc::new(Kept::new(open(&query)?.keep(&query)?));
+        state.whole = Some(whole.clone());
+        state.keyed.clear(&self.run);
+        drop(state);
+        Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, true))
+    }
+
+    /// Whether no two rows of a table have the same identity.
+    pub(crate) fn unique(&self, table: usize) -> bool {
+        let table = &self.tables[table];
+        table.schema.identity.unique && table.route.keeps_identity()
+    }
+
+    /// The number of a row: equal rows get equal numbers in every scan of the statement.
+    pub(crate) fn number(&self, table: usize, identity: Vec<Key>, ordinal: u32) -> Result<i64, ScanError> {
+        let mut numbers = lock(&self.tables[table].numbers);
+        let next = numbers.of.len() as i64 + 1;
+        let bytes = identity.iter().map(Key::bytes).sum::<usize>() + size_of::<(Vec<Key>, u32, i64)>();
+        match numbers.of.entry((identity, ordinal)) {
+            std::collections::hash_map::Entry::Occupied(known) => Ok(*known.get()),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                self.run.hold(bytes)?;
+                Ok(*new.insert(next))
+            }
+        }
+    }
+
+    /// Adds what one cursor saw to the counts of its table reference.
+    pub(crate) fn count(&self, used: Use) {
+        let mut uses = lock(&self.uses);
+        let same = |u: &&mut Use| u.table == used.table && u.plan == used.plan;
+        match uses.iter_mut().find(same) {
+            Some(known) => {
+                known.scans += used.scans;
+                known.collections += used.collections;
+                known.produced += used.produced;
+                known.kept = known.kept.zip(used.kept).map(|(a, b)| a + b);
+                known.read = ColumnMask::from_bits(known.read.bits() | used.read.bits());
+                known.time += used.time;
+                known.how = used.how;
+            }
+            None => uses.push(used),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Numbers {
+    of: HashMap<(Vec<Key>, u32), i64>,
+}
+
+/// The rows that a cursor walks.
+pub(crate) enum Started {
+    Stream(Box<dyn Scan>),
+    Kept { rows: Arc<Kept>, found: Found, collected: bool },
+}
+
+impl Started {
+    fn kept(rows: Arc<Kept>, found: Found, collected: bool) -> Started {
+        Started::Kept { rows, found, collected }
+    }
+}
+
+/// Which of the kept rows a cursor walks.
+pub(crate) enum Found {
+    All,
+    Rows(Vec<u32>),
+}
+
+/// Kept rows, with an index for each column that was ever looked up by equality.
+pub(crate) struct Kept {
+    pub rows: Arc<dyn Snapshot>,
+    indexes: Mutex<HashMap<usize, Arc<Index>>>,
+    ordinals: OnceLock<Vec<u32>>,
+}
+
+impl Kept {
+    fn new(rows: Arc<dyn Snapshot>) -> Kept {
+        Kept { rows, indexes: Mutex::default(), ordinals: OnceLock::new() }
+    }
+
+    /// The rows that can satisfy the equalities, in their order.
+    fn find(&self, constraints: &[Constraint], run: &Run) -> Result<Found, ScanError> {
+        if self.rows.len() < INDEX_ROWS_MIN {
+            return Ok(Found::All);
+        }
+        let mut indexes = lock(&self.indexes);
+        let equal = |c: &&Constraint| c.op == Op::Eq;
+        let ready = constraints.iter().filter(equal).find(|c| indexes.contains_key(&c.column));
+        let Some(by) = ready.or_else(|| constraints.iter().find(equal)) else {
+            return Ok(Found::All);
+        };
+        let index = match indexes.get(&by.column) {
+            Some(index) => index.clone(),
+            None => {
+                let index = Arc::new(Index::build(&*self.rows, by.column, run)?);
+                indexes.insert(by.column, index.clone());
+                index
+            }
+        };
+        drop(indexes);
+        let mut found = Vec::new();
+        for value in &by.values {
+            index.rows_of(value, &mut found);
+        }
+        if by.values.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
+        Ok(Found::Rows(found))
+    }
+
+    /// The place of a row among the rows with the same identity.
+    pub(crate) fn ordinal(&self, row: usize, identity: &[usize]) -> u32 {
+        let ordinals = self.ordinals.get_or_init(|| {
+            let mut seen: HashMap<Vec<Key>, u32> = HashMap::new();
+            (0..self.rows.len())
+                .map(|row| {
+                    let key = identity.iter().map(|c| Key::of(&self.rows.value(row, *c))).collect();
+                    let count = seen.entry(key).or_default();
+                    *count += 1;
+                    *count - 1
+                })
+                .collect()
+        });
+        ordinals.get(row).copied().unwrap_or_default()
+    }
+}
+
+/// A hash index: from a value's hash to the rows that have it, in their order. SQLite tests each row again,
+/// so a collision costs one comparison and nothing else.
+struct Index {
+    hasher: RandomState,
+    first: HashMap<u64, u32>,
+    /// The next row with the same hash; `END` after the last.
+    next: Vec<u32>,
+}
+
+const END: u32 = u32::MAX;
+
+impl Index {
+    fn build(rows: &dyn Snapshot, column: usize, run: &Run) -> Result<Index, ScanError> {
+        run.hold(rows.len() * (size_of::<u32>() + 2 * size_of::<(u64, u32)>()))?;
+        let hasher = RandomState::new();
+        let mut first = HashMap::with_capacity(rows.len());
+        let mut next = vec![END; rows.len()];
+        // From the last row to the first, so that each chain runs forwards.
+        for row in (0..rows.len()).rev() {
+            if row % POLL_EVERY == 0 {
+                run.check()?;
+            }
+            let value = rows.value(row, column);
+            if value.is_null() {
+                continue;
+            }
+            if let Some(later) = first.insert(hash(&hasher, &value), row as u32) {
+                next[row] = later;
+            }
+        }
+        Ok(Index { hasher, first, next })
+    }
+
+    fn rows_of(&self, value: &Value<'_>, found: &mut Vec<u32>) {
+        let mut row = self.first.get(&hash(&self.hasher, value)).copied().unwrap_or(END);
+        while row != END {
+            found.push(row);
+            row = self.next.get(row as usize).copied().unwrap_or(END);
+        }
+    }
+}
+
+fn hash(hasher: &RandomState, value: &Value<'_>) -> u64 {
+    let mut state = hasher.build_hasher();
+    match value {
+        Value::Null => 0u8.hash(&mut state),
+        Value::Int(n) => n.hash(&mut state),
+        // -0.0 equals 0.0 in SQL.
+        Value::Real(x) => (x + 0.0).to_bits().hash(&mut state),
+        Value::Text(bytes) | Value::Blob(bytes) => state.write(bytes),
+    }
+    state.finish()
+}
+
+/// A value as part of a row's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Null,
+    Int(i64),
+    Real(u64),
+    Bytes(Box<[u8]>),
+}
+
+impl Key {
+    pub(crate) fn of(value: &Value<'_>) -> Key {
+        match value {
+            Value::Null => Key::Null,
+            Value::Int(n) => Key::Int(*n),
+            Value::Real(x) => Key::Real(x.to_bits()),
+            Value::Text(bytes) | Value::Blob(bytes) => Key::Bytes(bytes.as_ref().into()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Key>() + if let Key::Bytes(bytes) = self { bytes.len() } else { 0 }
+    }
+}
+
+fn cache_key(constraints: &[Constraint], used: u64) -> Vec<u8> {
+    let mut key = used.to_le_bytes().to_vec();
+    for constraint in constraints {
+        key.extend_from_slice(&(constraint.column as u32).to_le_bytes());
+        key.push(constraint.op as u8);
+        key.extend_from_slice(&(constraint.values.len() as u32).to_le_bytes());
+        for value in &constraint.values {
+            match value {
+                Value::Null => key.push(0),
+                Value::Int(n) => {
+                    key.push(1);
+                    key.extend_from_slice(&n.to_le_bytes());
+                }
+                Value::Real(x) => {
+                    key.push(2);
+                    key.extend_from_slice(&x.to_bits().to_le_bytes());
+                }
+                Value::Text(bytes) | Value::Blob(bytes) => {
+                    key.push(3);
+                    key.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+                    key.extend_from_slice(bytes);
+                }
+            }
+        }
+    }
+    key
+}
+
+/// Rows kept key by key, in two generations: when the young one is full it becomes the old one, and the old
+/// one is forgotten unless it was asked for again.
+#[derive(Default)]
+struct KeyedCache {
+    young: HashMap<Vec<u8>, Arc<Kept>>,
+    old: HashMap<Vec<u8>, Arc<Kept>>,
+    young_bytes: usize,
+    old_bytes: usize,
+}
+
+impl KeyedCache {
+    fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
+    fn get(&mut self, key: &[u8]) -> Option<Arc<Kept>> {
+        if let Some(kept) = self.young.get(key) {
+            return Some(kept.clone());
+        }
+        let (key, kept) = self.old.remove_entry(key)?;
+        let bytes = Self::weight(&key, &kept);
+        self.old_bytes -= bytes;
+        self.young_bytes += bytes;
+        self.young.insert(key, kept.clone());
+        Some(kept)
+    }
+
+    fn put(&mut self, key: Vec<u8>, kept: Arc<Kept>, run: &Run) {
+        if self.young_bytes > KEYED_CACHE_BYTES_MAX / 2 {
+            let forgotten = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+            run.release(forgotten.values().map(|k| k.rows.bytes()).sum());
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
+        }
+        self.young_bytes += Self::weight(&key, &kept);
+        self.young.insert(key, kept);
+    }
+
+    fn clear(&mut self, run: &Run) {
+        let forgotten = self.young.values().chain(self.old.values());
+        run.release(forgotten.map(|k| k.rows.bytes()).sum());
+        *self = KeyedCache::default();
+    }
+
+    fn weight(key: &[u8], kept: &Kept) -> usize {
+        // What an entry weighs that holds no row at all.
+        const ENTRY: usize = 256;
+        ENTRY + key.len() + kept.rows.bytes()
+    }
+}
+
+/// Adds the time of a call to a sum, when the scope wants to know.
+pub(crate) fn timed<T>(timed: bool, sum: &std::cell::Cell<Duration>, call: impl FnOnce() -> T) -> T {
+    if !timed {
+        return call();
+    }
+    let started = Instant::now();
+    let result = call();
+    sum.set(sum.get() + started.elapsed());
+    result
+}
+
+/// Whether any cursor of the scope stands on a row.
+pub(crate) fn inner(scope: &Scope) -> bool {
+    scope.standing.load(Ordering::Relaxed) > 0
+}
