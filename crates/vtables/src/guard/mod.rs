@@ -1,0 +1,131 @@
+//! The guard's first layer: one statement, a query, of known tables and allowed functions.
+//!
+//! The text is cut into SQLite's tokens (`lex`), these are turned into what sqlparser reads (`lower`,
+//! `dialect`), and its tree is walked whole (`walk`). Columns are left to SQLite, which resolves scopes
+//! rightly and prepares the same text afterwards under an authorizer.
+//!
+//! **Invariant:** the walk names the nodes that it lets pass. A node that it does not know is refused, so a
+//! newer sqlparser cannot open a hole.
+
+mod dialect;
+mod fault;
+mod lex;
+mod lower;
+mod scope;
+mod suggest;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use lex::{Kind, Lexeme};
+
+pub(crate) use suggest::nearest;
+
+use crate::Catalog;
+use crate::error::{ErrorKind, SqlError, Warning};
+
+/// How large a statement may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuardLimits {
+    /// Levels of parentheses, CASE and prefix operators within each other.
+    pub(crate) nesting_max: usize,
+    /// Bytes of the text.
+    pub(crate) sql_bytes_max: usize,
+}
+
+impl Default for GuardLimits {
+    fn default() -> GuardLimits {
+        GuardLimits { nesting_max: 64, sql_bytes_max: 1 << 20 }
+    }
+}
+
+/// A statement that passed, and what it uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// The tables of the catalog, in the order of their first mention.
+    pub(crate) tables: Vec<TableUse>,
+    /// Columns that are tested somewhere: in lower case, sorted. Those of WHERE, ON, HAVING and USING, the
+    /// hidden ones that a table's arguments set, and with a NATURAL JOIN every column of every table.
+    pub(crate) tested: Vec<String>,
+    /// What is allowed and probably not meant.
+    pub(crate) warnings: Vec<Warning>,
+    /// The parameters as written, each once and in the order of their first mention; each `?` is one more.
+    pub(crate) params: Vec<String>,
+}
+
+/// A table that a statement reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableUse {
+    /// Its name as in the catalog.
+    pub(crate) name: String,
+    /// How often the text refers to it, a common table expression counted at each of its references, and
+    /// twice where it is recursive. A correlated subquery or an inner loop may still scan it more often.
+    pub(crate) references: u32,
+}
+
+/// Checks a statement before SQLite sees it. `functions` are the names that may be called, in lower case.
+pub(crate) fn check(
+    sql: &str,
+    catalog: &Catalog,
+    functions: &[&str],
+    limits: &GuardLimits,
+) -> Result<Checked, SqlError> {
+    if sql.len() > limits.sql_bytes_max {
+        let message = format!("the statement has {} bytes, more than {}", sql.len(), limits.sql_bytes_max);
+        return Err(SqlError::new(ErrorKind::Refused, message));
+    }
+    let lexemes = lex::lex(sql);
+    let lexemes = fault::one_query(sql, &lexemes)?;
+    let lowered = lower::lower(sql, lexemes, limits)?;
+    let calls = lowered.calls.clone();
+    let query = dialect::parse(lowered.tokens, limits.nesting_max)
+        .map_err(|error| fault::explain(error, sql, lexemes, limits))?;
+    let source = walk::Source { sql, lexemes, catalog, functions };
+    let mut checked = walk::walk(&query, &calls, source)?;
+    checked.params = params(sql, lexemes);
+    Ok(checked)
+}
+
+/// The token at a byte of the text, which is how SQLite gives the place of an error; between tokens the next
+/// one, and the empty end behind the last.
+pub(crate) fn place_of_word(sql: &str, offset: usize) -> Range<usize> {
+    let lexemes = lex::lex(sql);
+    let at = lexemes.iter().position(|l| l.at.end > offset).unwrap_or(lexemes.len());
+    place(&lexemes, at)
+}
+
+fn params(sql: &str, lexemes: &[Lexeme]) -> Vec<String> {
+    let mut params: Vec<String> = Vec::new();
+    for lexeme in lexemes.iter().filter(|l| l.kind == Kind::Parameter) {
+        let text = lexeme.text(sql);
+        if text == "?" || !params.iter().any(|p| p == text) {
+            params.push(text.to_owned());
+        }
+    }
+    params
+}
+
+/// The bytes of a lexeme; behind the last one, the empty end.
+fn place(lexemes: &[Lexeme], at: usize) -> Range<usize> {
+    match lexemes.get(at) {
+        Some(lexeme) => lexeme.at.clone(),
+        None => {
+            let end = lexemes.last().map_or(0, |l| l.at.end);
+            end..end
+        }
+    }
+}
+
+/// A piece of the text for a message: in backticks, on one line, not too long.
+fn show(text: &str) -> String {
+    const SHOWN_MAX: usize = 40;
+    let mut shown: String =
+        text.chars().take(SHOWN_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
