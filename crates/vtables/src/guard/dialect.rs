@@ -67,20 +67,30 @@ impl Dialect for Lowered {
         true
     }
 
-    /// `(VALUES …)` as a value, which sqlparser knows in FROM and after IN alone.
+    /// `(VALUES …)` as a value, which sqlparser knows in FROM and after IN alone; and no keyword as a column.
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
-        let is_values = matches!(
-            parser.peek_tokens_ref(),
-            [
-                TokenWithSpan { token: Token::LParen, .. },
-                TokenWithSpan { token: Token::Word(Word { keyword: Keyword::VALUES, .. }), .. }
-            ]
-        );
-        is_values.then(|| {
-            parser.expect_token(&Token::LParen)?;
-            let query = parser.parse_query()?;
-            parser.expect_token(&Token::RParen)?;
-            Ok(Expr::Subquery(query))
-        })
+        let [first, second] = parser.peek_tokens_ref();
+        match (&first.token, &second.token) {
+            (Token::LParen, Token::Word(Word { keyword: Keyword::VALUES, .. })) => Some(values(parser)),
+            (Token::Word(word), _) if !begins_operand(word.keyword) => {
+                Some(parser.expected_ref("an expression", first))
+            }
+            _ => None,
+        }
     }
+}
+
+fn values(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let query = parser.parse_query()?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::Subquery(query))
+}
+
+fn begins_operand(keyword: Keyword) -> bool {
+    use Keyword::{CASE, CAST, CURRENT_DATE, CURRENT_TIME, CURRENT_TIMESTAMP, EXISTS, NOT, NULL, NoKeyword};
+    matches!(
+        keyword,
+        NoKeyword | CASE | CAST | CURRENT_DATE | CURRENT_TIME | CURRENT_TIMESTAMP | EXISTS | NOT | NULL
+    )
 }

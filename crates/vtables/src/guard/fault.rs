@@ -3,6 +3,7 @@
 use sqlparser::parser::ParserError;
 
 use super::lex::{Fault, Kind, Lexeme};
+use super::lower::is_reserved;
 use super::{GuardLimits, dialect, lower, nearest, place, show};
 use crate::error::{ErrorKind, SqlError};
 
@@ -20,6 +21,9 @@ pub(super) fn one_query<'l>(sql: &str, lexemes: &'l [Lexeme]) -> Result<&'l [Lex
     }
     if let Some(bad) = lexemes.iter().find(|l| matches!(l.kind, Kind::Bad(_))) {
         return Err(no_token(sql, bad));
+    }
+    if let Some(error) = lexemes.iter().find_map(|l| look_alike(sql, l)) {
+        return Err(error);
     }
     if let Some(second) = lexemes[end..].iter().find(|l| !is_semicolon(l)) {
         return Err(SqlError::new(ErrorKind::Refused, "only one statement runs at a time")
@@ -117,6 +121,22 @@ fn no_token(sql: &str, bad: &Lexeme) -> SqlError {
     }
 }
 
+/// A space or a quote of a word processor, which SQLite takes as a part of a name.
+fn look_alike(sql: &str, lexeme: &Lexeme) -> Option<SqlError> {
+    if lexeme.kind != Kind::Word || lexeme.text(sql).is_ascii() {
+        return None;
+    }
+    let (at, c) = lexeme.text(sql).char_indices().find(|(_, c)| {
+        let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+        invisible || c.is_whitespace() || "‘’‚“”„‹›«»".contains(*c)
+    })?;
+    let start = lexeme.at.start + at;
+    let what = if "‘’‚“”„‹›«»".contains(c) { "no quote" } else { "no space" };
+    let message = format!("the character U+{:04X} is {what} in SQL", u32::from(c));
+    let error = SqlError::new(ErrorKind::Syntax, message).at(start..start + c.len_utf8());
+    Some(error.help("texts stand in ', names in \", with plain spaces between"))
+}
+
 /// What sqlparser's error says, in words of our own and at its place in the text.
 pub(super) fn explain(error: ParserError, sql: &str, lexemes: &[Lexeme], limits: &GuardLimits) -> SqlError {
     // sqlparser tries a parenthesis as a subquery and falls back to a list, and so loses the error within
@@ -132,7 +152,7 @@ pub(super) fn explain(error: ParserError, sql: &str, lexemes: &[Lexeme], limits:
     });
     let (error, end) = inner.unwrap_or((error, lexemes.len()));
     let message = match error {
-        ParserError::RecursionLimitExceeded => return lower::too_deep(limits.nesting_max),
+        ParserError::RecursionLimitExceeded => return too_deep(limits.nesting_max),
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
     };
     let (message, column) = match message.rsplit_once(" at Line: 1, Column: ") {
@@ -140,25 +160,32 @@ pub(super) fn explain(error: ParserError, sql: &str, lexemes: &[Lexeme], limits:
         None => (&*message, None),
     };
     let at = column.map_or(end, |column| column.saturating_sub(1));
-    let found = match lexemes.get(at) {
-        Some(lexeme) => show(lexeme.text(sql)),
-        None => "the end of the statement".to_owned(),
-    };
-    let text = |at: usize| lexemes.get(at).map_or("", |l| l.text(sql)).to_ascii_uppercase();
-    let (before, here, next) = (at.checked_sub(1).map(text).unwrap_or_default(), text(at), text(at + 1));
-    let expected = message.strip_prefix("Expected: ").and_then(|m| m.split_once(", found: ")).map(|m| m.0);
-    let message = match expected {
-        Some("the end") | None => format!("unexpected {found}"),
-        Some(expected) => {
-            let after = if before.is_empty() { String::new() } else { format!(" after {}", show(&before)) };
-            format!("expected {}{after}, found {found}", human(expected))
-        }
+    let wanted = message.strip_prefix("Expected: ").and_then(|m| m.split_once(", found: ")).map(|m| m.0);
+    expected(human(wanted.unwrap_or("the end")), sql, lexemes, at)
+}
+
+/// Something else stands at a lexeme than what is wanted there; `the end` when nothing is.
+pub(super) fn expected(wanted: &str, sql: &str, lexemes: &[Lexeme], at: usize) -> SqlError {
+    let text = |at: usize| lexemes.get(at).map_or("", |l| l.text(sql));
+    let found = if at < lexemes.len() { show(text(at)) } else { "the end of the statement".to_owned() };
+    let before = at.checked_sub(1).map(text).unwrap_or_default();
+    let message = match (wanted, before) {
+        ("the end", _) => format!("unexpected {found}"),
+        (_, "") => format!("expected {wanted}, found {found}"),
+        _ => format!("expected {wanted} after {}, found {found}", show(before)),
     };
     let error = SqlError::new(ErrorKind::Syntax, message).at(place(lexemes, at));
-    match advice(&before, &here, &next, lexemes.get(at).map(|l| l.kind)) {
+    let words = [before, text(at), text(at + 1)].map(str::to_ascii_uppercase);
+    match advice([&words[0], &words[1], &words[2]], lexemes.get(at).map(|l| l.kind), wanted) {
         Some(advice) => error.help(advice),
         None => error,
     }
+}
+
+/// The statement nests deeper than it may.
+pub(super) fn too_deep(nesting_max: usize) -> SqlError {
+    SqlError::new(ErrorKind::Refused, format!("the statement nests deeper than {nesting_max} levels"))
+        .help("move inner queries into WITH")
 }
 
 /// sqlparser's name of what it wanted, as a person says it.
@@ -174,27 +201,33 @@ fn human(expected: &str) -> &str {
     }
 }
 
-/// Help for the usual slips, from the words around the place.
-fn advice(before: &str, here: &str, next: &str, kind: Option<Kind>) -> Option<String> {
-    let clause = ["FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT"];
-    Some(match (before, here, next) {
-        ("=", ">", _) => "write >= for greater or equal".into(),
-        ("=", "<", _) => "write <= for less or equal".into(),
-        ("&", "&", _) => "write AND".into(),
-        (_, "ILIKE", _) => "LIKE ignores case already".into(),
-        (_, "RLIKE", _) => "write REGEXP".into(),
-        ("TOP", ..) => "write LIMIT at the end of the query".into(),
-        (",", "" | ")", _) => "a comma too many before it".into(),
-        (",", here, _) if clause.contains(&here) => format!("a comma too many before {here}"),
-        (_, "WHERE", _) => {
+/// Help for the usual slips, from the words before, at and after the place.
+fn advice(words: [&str; 3], kind: Option<Kind>, wanted: &str) -> Option<String> {
+    Some(match words {
+        ["=", ">", _] => "write >= for greater or equal".into(),
+        ["=", "<", _] => "write <= for less or equal".into(),
+        ["&", "&", _] => "write AND".into(),
+        [_, "ILIKE", _] => "LIKE ignores case already".into(),
+        [_, "RLIKE", _] => "write REGEXP".into(),
+        [",", "" | ")", _] => "a comma too many before it".into(),
+        [",", here, _] if is_reserved(here) => format!("a comma too many before {here}"),
+        [_, "WHERE", _] if wanted == "the end" => {
             "WHERE stands after FROM and its joins, before GROUP BY, ORDER BY and LIMIT".into()
         }
-        (_, "GROUP" | "HAVING" | "ORDER", _) => format!("{here} stands before LIMIT, after WHERE"),
-        (_, "JOIN", _) => "joins stand after FROM, before WHERE".into(),
-        (_, "UNION" | "EXCEPT" | "INTERSECT", _) => {
+        [_, here @ ("GROUP" | "HAVING" | "ORDER"), _] if wanted == "the end" => {
+            format!("{here} stands after WHERE, before LIMIT")
+        }
+        [_, "JOIN", _] if wanted == "the end" => "joins stand after FROM, before WHERE".into(),
+        [_, "UNION" | "EXCEPT" | "INTERSECT", _] if wanted == "the end" => {
             "ORDER BY and LIMIT stand once, after the last SELECT".into()
         }
-        _ if matches!(kind, Some(Kind::Word | Kind::Quoted(_) | Kind::Text | Kind::Number)) => {
+        [_, "SELECT", _] => "a query within a query stands in parentheses of its own".into(),
+        [_, here, _] if is_reserved(here) => {
+            format!("a column or table of that name stands in quotes: \"{}\"", here.to_ascii_lowercase())
+        }
+        _ if wanted == "the end"
+            && matches!(kind, Some(Kind::Word | Kind::Quoted(_) | Kind::Text | Kind::Number)) =>
+        {
             "is a comma or an operator missing before it?".into()
         }
         _ => return None,

@@ -83,7 +83,7 @@ pub(crate) fn check(
     let calls = lowered.calls.clone();
     let query = dialect::parse(lowered.tokens, limits.nesting_max)
         .map_err(|error| fault::explain(error, sql, lexemes, limits))?;
-    let source = walk::Source { sql, lexemes, catalog, functions };
+    let source = walk::Source { lexemes, catalog, functions };
     let mut checked = walk::walk(&query, &calls, source)?;
     checked.params = params(sql, lexemes);
     Ok(checked)

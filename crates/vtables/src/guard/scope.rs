@@ -36,7 +36,7 @@ impl Scopes {
     pub(super) fn enter(&mut self, names: impl Iterator<Item = String>) -> usize {
         let outer = self.names.len();
         for name in names {
-            self.names.push((name.to_lowercase(), self.bodies.len()));
+            self.names.push((name.to_ascii_lowercase(), self.bodies.len()));
             self.bodies.push(Body::default());
         }
         outer
@@ -66,7 +66,7 @@ impl Scopes {
 
     /// Counts a reference, when the name is that of a common table expression in sight.
     pub(super) fn refer(&mut self, name: &str) -> bool {
-        let name = name.to_lowercase();
+        let name = name.to_ascii_lowercase();
         let Some((_, body)) = self.names.iter().rev().find(|(n, _)| *n == name) else { return false };
         let current = &mut self.bodies[self.current];
         if *body == self.current {
