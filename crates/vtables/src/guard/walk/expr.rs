@@ -103,7 +103,6 @@ impl Walk<'_> {
                     expr
                 }
                 Expr::Nested(expr) => expr,
-                Expr::Collate { expr, collation: _ } => expr,
                 Expr::Cast { kind, expr, data_type, format } => {
                     let plain = matches!((kind, data_type), (CastKind::Cast, DataType::Custom(..)));
                     self.absent(plain && format.is_none(), "this form of CAST", "CAST(pid AS TEXT)")?;
