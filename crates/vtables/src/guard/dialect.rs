@@ -6,8 +6,8 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-/// Parser frames for one level of nesting: a query, a table and the rungs of operator precedence.
-const FRAMES_PER_LEVEL: usize = 16;
+/// Parser frames for one level of nesting: a query, a table and some rungs of operator precedence.
+const FRAMES_PER_LEVEL: usize = 8;
 
 /// Parses one query and nothing after it.
 pub(super) fn parse(tokens: Vec<TokenWithSpan>, nesting_max: usize) -> Result<Box<Query>, ParserError> {

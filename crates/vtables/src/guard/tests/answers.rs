@@ -1,4 +1,4 @@
-use super::checked;
+use super::{catalog, checked};
 use crate::guard::place_of_word;
 
 fn references(sql: &str) -> Vec<(String, u32)> {
@@ -206,4 +206,15 @@ fn a_place_grows_to_the_token_around_it() {
     assert_eq!(word(25), "FROM");
     assert_eq!(word(sql.len()), "");
     assert_eq!(place_of_word("", 7), 0..0);
+}
+
+#[test]
+fn a_catalog_finds_names_without_regard_to_case() {
+    let catalog = catalog();
+    assert_eq!(catalog.get("PROCESSES").map(|t| &*t.name), Some("processes"));
+    assert!(catalog.get("secrets").is_none());
+    assert_eq!(catalog.nearest("proceses"), Some("processes"));
+    assert_eq!(catalog.nearest_column(["Processes", "users"], "usrname"), Some("username"));
+    assert_eq!(catalog.nearest_column(["processes"], "usrname"), None);
+    assert!(catalog.iter().map(|t| &*t.name).is_sorted());
 }
