@@ -207,6 +207,9 @@ fn per_row_and_column(c: &mut Criterion<support::CpuTime>) {
 }
 
 fn ratios(_: &mut Criterion<support::CpuTime>) {
+    if std::env::args().any(|arg| arg == "--profile-time") {
+        return;
+    }
     let (mut a, mut b, mut c, connection) = (engine(), engine(), engine(), in_memory());
     let twelve = "SELECT n0, n1, n2, n3, n4, n5, t0, t1, t2, t3, t4, t5 FROM prepared";
     support::compare(

@@ -1,13 +1,13 @@
 //! The dialect that sqlparser reads lowered tokens with.
 
 use sqlparser::ast::{Expr, Query};
-use sqlparser::dialect::Dialect;
+use sqlparser::dialect::{Dialect, Precedence, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-/// Parser frames for one level of nesting: a query, a table and the rungs of operator precedence.
-const FRAMES_PER_LEVEL: usize = 16;
+/// Parser frames for one level of nesting: a query, a table and some rungs of operator precedence.
+const FRAMES_PER_LEVEL: usize = 8;
 
 /// Parses one query and nothing after it.
 pub(super) fn parse(tokens: Vec<TokenWithSpan>, nesting_max: usize) -> Result<Box<Query>, ParserError> {
@@ -65,6 +65,22 @@ impl Dialect for Lowered {
 
     fn supports_parens_around_table_factor(&self) -> bool {
         true
+    }
+
+    /// The bounds of BETWEEN are whole expressions but for AND and OR.
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        match precedence {
+            Precedence::Between => SQLiteDialect {}.prec_value(Precedence::And) + 1,
+            other => SQLiteDialect {}.prec_value(other),
+        }
+    }
+
+    /// BETWEEN and IN bind as a comparison does, whatever the bounds of BETWEEN are.
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        let not = parser.peek_keyword(Keyword::NOT);
+        let Token::Word(word) = &parser.peek_nth_token_ref(usize::from(not)).token else { return None };
+        let is_test = matches!(word.keyword, Keyword::BETWEEN | Keyword::IN);
+        is_test.then(|| Ok(self.prec_value(Precedence::Eq)))
     }
 
     /// `(VALUES …)` as a value, which sqlparser knows in FROM and after IN alone; and no keyword as a column.

@@ -137,18 +137,21 @@ fn look_alike(sql: &str, lexeme: &Lexeme) -> Option<SqlError> {
     Some(error.help("texts stand in ', names in \", with plain spaces between"))
 }
 
+/// Tokens of subqueries that are parsed again in search of an error; within each other they add up.
+const REPARSED_MAX: usize = 20_000;
+
 /// What sqlparser's error says, in words of our own and at its place in the text.
 pub(super) fn explain(error: ParserError, sql: &str, lexemes: &[Lexeme], limits: &GuardLimits) -> SqlError {
     // sqlparser tries a parenthesis as a subquery and falls back to a list, and so loses the error within
     // the subquery. The innermost subquery that fails alone is where the fault is.
+    let mut left = REPARSED_MAX;
     let inner = lower::lower(sql, lexemes, limits).ok().and_then(|lowered| {
-        let queries = lowered.subqueries.iter().filter_map(|range| lowered.tokens.get(range.clone()));
-        let mut failed = queries.filter_map(|tokens| {
+        lowered.subqueries.iter().find_map(|range| {
+            left = left.checked_sub(range.len())?;
+            let tokens = lowered.tokens.get(range.clone())?;
             let error = dialect::parse(tokens.to_vec(), limits.nesting_max).err()?;
-            let after = tokens.last().map_or(0, |t| t.span.start.column as usize);
-            Some((error, after))
-        });
-        failed.next()
+            Some((error, tokens.last().map_or(0, |t| t.span.start.column as usize)))
+        })
     });
     let (error, end) = inner.unwrap_or((error, lexemes.len()));
     let message = match error {

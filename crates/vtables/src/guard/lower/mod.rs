@@ -9,9 +9,10 @@
 //! | `a GLOB b`, `REGEXP`, `MATCH` | `a LIKE b`, and a call of the function behind the operator |
 //! | `a IS NOT b`, `IS DISTINCT FROM`, `ISNULL`, `NOT NULL` | `a = b`, `a = NULL` |
 //! | `a IN t`, `a IN f(x)` | `a IN (SELECT * FROM t)` |
+//! | `a IN ((SELECT 1), 2)` | `a IN (+(SELECT 1), 2)` |
 //! | `NATURAL LEFT OUTER JOIN`, `CROSS JOIN` | `NATURAL JOIN`, `JOIN` |
 //! | `CAST(a AS UNSIGNED BIG INT)` | `CAST(a AS UNSIGNED)` |
-//! | `AS NOT MATERIALIZED (`, `EXCLUDE NO OTHERS` | nothing |
+//! | `COLLATE NOCASE`, `NOT MATERIALIZED`, `EXCLUDE NO OTHERS` | nothing |
 //!
 //! **Invariant:** only words without a name or an expression in them are left out.
 
@@ -137,6 +138,9 @@ impl Lowering<'_> {
         match sign {
             "(" => {
                 let cast = self.last() == Keyword::CAST;
+                if self.after_opening() && self.list_begins() {
+                    self.push(at, Token::Plus);
+                }
                 self.push(at, Token::LParen);
                 self.open(at, Level { cast, ..Level::default() })
             }
@@ -302,7 +306,8 @@ impl Lowering<'_> {
         let Some(lexeme) = self.lexemes.get(at) else { return };
         let quote_style = match lexeme.kind {
             Kind::Quoted(quote) => Some(quote),
-            Kind::Text => Some('\''),
+            // A name in single quotes is a name as in any other quotes; sqlparser cannot print single ones.
+            Kind::Text => Some('`'),
             _ => None,
         };
         let value = lexeme.value(self.sql).into_owned();
@@ -345,6 +350,12 @@ impl Lowering<'_> {
 
     fn after_opening(&self) -> bool {
         self.out.tokens.last().is_some_and(|t| t.token == Token::LParen)
+    }
+
+    /// The parenthesis before is that of IN.
+    fn list_begins(&self) -> bool {
+        let before = self.out.tokens.iter().rev().nth(1).map(|t| &t.token);
+        matches!(before, Some(Token::Word(Word { keyword: Keyword::IN, .. })))
     }
 
     fn starts_query(&self) -> bool {

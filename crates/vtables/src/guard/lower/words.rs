@@ -57,7 +57,7 @@ impl Lowering<'_> {
             }
             "BETWEEN" => self.infix_word(at, Keyword::BETWEEN),
             "ESCAPE" => self.infix_word(at, Keyword::ESCAPE),
-            "COLLATE" => self.infix_word(at, Keyword::COLLATE),
+            "COLLATE" if self.operand => self.collation(at),
             "IN" => self.member(at),
             "IS" if self.operand => self.comparison(at),
             "ISNULL" | "NOTNULL" if self.operand => self.null_test(at, 1),
@@ -145,15 +145,28 @@ impl Lowering<'_> {
         }
     }
 
+    /// `COLLATE` and its name, which are left out.
+    fn collation(&self, at: usize) -> Result<usize, SqlError> {
+        if self.names(at + 1) {
+            Ok(at + 2)
+        } else {
+            Err(expected("the name of a collation", self.sql, self.lexemes, at + 1))
+        }
+    }
+
+    /// What is there names something and is no reserved word.
+    fn names(&self, at: usize) -> bool {
+        match self.lexemes.get(at).map(|l| l.kind) {
+            Some(Kind::Word) => !is_reserved(&self.lexemes[at].text(self.sql).to_ascii_uppercase()),
+            Some(Kind::Quoted(_) | Kind::Text) => true,
+            _ => false,
+        }
+    }
+
     /// `IN` before a list or a subquery, or before the name of a table.
     fn member(&mut self, at: usize) -> Result<usize, SqlError> {
         let mut next = self.infix_word(at, Keyword::IN)?;
-        let names_table = match self.lexemes.get(next).map(|l| l.kind) {
-            Some(Kind::Word) => !is_reserved(&self.lexemes[next].text(self.sql).to_ascii_uppercase()),
-            Some(Kind::Quoted(_) | Kind::Text) => true,
-            _ => false,
-        };
-        if !names_table {
+        if !self.names(next) {
             return Ok(next);
         }
         self.push(next, Token::LParen);

@@ -289,7 +289,7 @@ fn deep_and_long_statements_end_in_an_error() {
 
 #[test]
 fn a_statement_just_within_its_limits_passes() {
-    let stack = 1024 * 1024;
+    let stack = 512 * 1024;
     let check_all = || {
         for sql in [
             format!("SELECT {}1{}", "(".repeat(64), ")".repeat(64)),
@@ -303,6 +303,11 @@ fn a_statement_just_within_its_limits_passes() {
         ] {
             checked(&sql).unwrap_or_else(|e| panic!("{e}: {}", &sql[..40]));
         }
+        // Operators that nest on the right, up to where sqlparser gives up.
+        for operator in [" = NOT 1", " BETWEEN 1 AND 1", " LIKE NOT 1", " BETWEEN NOT 1 AND NOT 1"] {
+            let passes = |n: &usize| checked(&format!("SELECT 1{}", operator.repeat(*n))).is_ok();
+            assert!((1..1000).step_by(3).take_while(passes).count() > 20);
+        }
     };
     std::thread::Builder::new().stack_size(stack).spawn(check_all).unwrap().join().unwrap();
 }
@@ -312,4 +317,30 @@ fn a_text_that_is_too_long_is_not_looked_at() {
     let limits = GuardLimits { sql_bytes_max: 8, ..GuardLimits::default() };
     assert!(check("SELECT 1", &catalog(), FUNCTIONS, &limits).is_ok());
     assert_eq!(check("SELECT 12", &catalog(), FUNCTIONS, &limits).unwrap_err().kind, Refused);
+}
+
+#[test]
+fn nested_statements_that_fail_are_not_tried_over_and_over() {
+    for (open, close) in [
+        ("(", ")"),
+        ("abs(", ")"),
+        ("CASE WHEN ", " THEN 1 END"),
+        ("CASE CURRENT_TIME WHEN ", " THEN 1 END"),
+        ("CAST(", " AS int)"),
+        ("1 IN (", ")"),
+        ("1 IN ((", "), 1)"),
+        ("1 BETWEEN (", ") AND 1"),
+        ("EXISTS (SELECT ", ")"),
+        ("(VALUES (", "))"),
+        ("(WITH a AS (SELECT ", ") SELECT 1)"),
+        ("count(*) OVER (ORDER BY ", ")"),
+        ("1 FROM (SELECT ", ")"),
+        ("* FROM (", " JOIN users)"),
+    ] {
+        for core in ["", "1 1", "*", "SELECT", "abs(", "users"] {
+            // With work that doubles at each level this would not end.
+            let sql = format!("SELECT {}{core}{}", open.repeat(30), close.repeat(30));
+            let _ = checked(&sql);
+        }
+    }
 }

@@ -103,7 +103,6 @@ impl Walk<'_> {
                     expr
                 }
                 Expr::Nested(expr) => expr,
-                Expr::Collate { expr, collation: _ } => expr,
                 Expr::Cast { kind, expr, data_type, format } => {
                     let plain = matches!((kind, data_type), (CastKind::Cast, DataType::Custom(..)));
                     self.absent(plain && format.is_none(), "this form of CAST", "CAST(pid AS TEXT)")?;
@@ -186,7 +185,7 @@ impl Walk<'_> {
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
             function;
         let [ObjectNamePart::Identifier(name)] = &name.0[..] else {
-            name.0.iter().filter_map(ObjectNamePart::as_ident).for_each(|part| drop(self.see(part)));
+            self.see_last(name);
             return Err(self.unlisted("a function with a schema", "write its name alone"));
         };
         let at = self.see(name);

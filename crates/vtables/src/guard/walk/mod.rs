@@ -7,13 +7,16 @@ mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use sqlparser::ast::{Ident, Query};
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Query};
 
 use super::lex::Lexeme;
 use super::scope::Scopes;
 use super::{Checked, nearest, place, show};
 use crate::Catalog;
 use crate::error::{ErrorKind, SqlError, Warning};
+
+/// Warnings of one statement; a person reads no more.
+const WARNINGS_MAX: usize = 20;
 
 /// What a statement is checked against.
 #[derive(Clone, Copy)]
@@ -94,7 +97,7 @@ impl Walk<'_> {
                 help: Some(format!("did you mean `{meant}`? A text stands in ': '{word}'")),
             })
         };
-        self.quoted.values().filter_map(warn).collect()
+        self.quoted.values().filter_map(warn).take(WARNINGS_MAX).collect()
     }
 
     fn known(&mut self, name: &Ident) {
@@ -108,6 +111,12 @@ impl Walk<'_> {
             self.here = at.clone();
         }
         at
+    }
+
+    fn see_last(&mut self, name: &ObjectName) {
+        if let Some(part) = name.0.last().and_then(ObjectNamePart::as_ident) {
+            self.see(part);
+        }
     }
 
     /// The bytes of a lexeme that sqlparser knows as a column; a few of its names tell none.
