@@ -38,7 +38,7 @@ pub struct Constraint {
 }
 
 /// The columns of a table that a statement may read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColumnMask(u64);
 
 impl ColumnMask {

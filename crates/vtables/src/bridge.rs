@@ -25,7 +25,7 @@ use rusqlite::vtab::{
 use rusqlite::{Connection, Error, Result};
 
 use crate::plan::{Offer, Plan, choose};
-use crate::scope::{Found, Kept, Key, Scope, Started, Use, inner, lock, timed};
+use crate::scope::{Found, Kept, Key, Scope, Started, Use, add, inner, lock, timed};
 use crate::{ErrorKind, Limit, SqlError};
 
 /// What the cursors of a connection share: its tables, and the run of the current statement.
@@ -111,6 +111,7 @@ unsafe impl<'vtab> VTab<'vtab> for TableVtab {
             identity: Vec::new(),
             ordinals: None,
             tested: ColumnMask::NONE,
+            timing: false,
             seen: Seen::default(),
             vtab: PhantomData,
         })
@@ -167,6 +168,7 @@ struct Cursor<'vtab> {
     /// Rows so far of each identity, where identities repeat and rows stream.
     ordinals: Option<std::collections::HashMap<Vec<Key>, u32>>,
     tested: ColumnMask,
+    timing: bool,
     seen: Seen,
     vtab: PhantomData<&'vtab TableVtab>,
 }
@@ -184,13 +186,15 @@ struct Seen {
     collections: u64,
     produced: u64,
     kept: u64,
-    read: Cell<u64>,
+    read: ColumnMask,
     time: Cell<Duration>,
     how: &'static str,
-    /// The current row was used for more than a comparison.
-    touched: Cell<bool>,
+    /// Columns of the current row that were read.
+    row: Cell<ColumnMask>,
+    /// The number of the current row was asked for.
+    numbered: Cell<bool>,
     /// The scope's steps when the current row was reached.
-    steps: u64,
+    steps: i64,
     standing: bool,
 }
 
@@ -211,14 +215,9 @@ unsafe impl VTabCursor for Cursor<'_> {
 
     fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
         let column = column as usize;
-        let bit = ColumnMask::NONE.with(column).bits();
-        self.seen.read.set(self.seen.read.get() | bit);
-        if !self.tested.has(column) {
-            self.seen.touched.set(true);
-        }
-        let timing = self.scope.as_ref().is_some_and(|s| s.timed);
+        self.seen.row.set(self.seen.row.get().with(column));
         let caught = catch_unwind(AssertUnwindSafe(|| {
-            timed(timing, &self.seen.time, || match &self.source {
+            timed(self.timing, &self.seen.time, || match &self.source {
                 Source::Empty => context.set_result(rusqlite::types::Null),
                 Source::Stream { scan, .. } => give(context, &scan.value(column)),
                 Source::Kept { rows, found, at } => match row_at(rows, found, *at) {
@@ -231,7 +230,7 @@ unsafe impl VTabCursor for Cursor<'_> {
     }
 
     fn rowid(&self) -> Result<i64> {
-        self.seen.touched.set(true);
+        self.seen.numbered.set(true);
         let Some(scope) = &self.scope else { return Ok(0) };
         let caught = catch_unwind(AssertUnwindSafe(|| {
             let (identity, ordinal) = match &self.source {
@@ -284,6 +283,7 @@ impl Cursor<'_> {
         if self.scope.as_ref().is_none_or(|s| !Arc::ptr_eq(s, &scope)) {
             self.report();
             self.scope = Some(scope.clone());
+            self.timing = scope.timed;
             self.encoded.clear();
         }
         if self.encoded != encoded || encoded.is_empty() {
@@ -298,7 +298,7 @@ impl Cursor<'_> {
             self.tested = schema.columns.iter().enumerate().fold(ColumnMask::NONE, tested);
         }
         self.seen.scans += 1;
-        scope.steps.fetch_add(1, Ordering::Relaxed);
+        add(&scope.steps, 1);
 
         let Some((constraints, pushed)) = self.constraints(&schema, args)? else {
             return Ok(()); // Compared with NULL or with an empty list: no row can match.
@@ -373,7 +373,7 @@ impl Cursor<'_> {
 
     fn advance(&mut self) -> std::result::Result<(), SqlError> {
         self.leave_row();
-        let timing = self.scope.as_ref().is_some_and(|s| s.timed);
+        let timing = self.timing;
         match &mut self.source {
             Source::Empty => {}
             Source::Stream { scan, ordinal } => {
@@ -415,10 +415,9 @@ impl Cursor<'_> {
     fn stand(&mut self) {
         self.seen.produced += 1;
         self.seen.standing = true;
-        self.seen.touched.set(false);
         if let Some(scope) = &self.scope {
             self.seen.steps = scope.steps.load(Ordering::Relaxed);
-            scope.standing.fetch_add(1, Ordering::Relaxed);
+            add(&scope.standing, 1);
         }
     }
 
@@ -426,10 +425,14 @@ impl Cursor<'_> {
         if !std::mem::take(&mut self.seen.standing) {
             return;
         }
+        // A row was kept if it was used for more than the comparisons that can reject it.
+        let read = self.seen.row.take();
+        self.seen.read = ColumnMask::from_bits(self.seen.read.bits() | read.bits());
+        let used = self.seen.numbered.take() || read.bits() & !self.tested.bits() != 0;
         if let Some(scope) = &self.scope {
-            scope.standing.fetch_sub(1, Ordering::Relaxed);
+            add(&scope.standing, -1);
             let stepped = scope.steps.load(Ordering::Relaxed) != self.seen.steps;
-            self.seen.kept += u64::from(stepped || self.seen.touched.get());
+            self.seen.kept += u64::from(stepped || used);
         }
     }
 
@@ -452,7 +455,7 @@ impl Cursor<'_> {
             collections: seen.collections,
             produced: seen.produced,
             kept: (!untraceable).then_some(seen.kept),
-            read: ColumnMask::from_bits(seen.read.get()),
+            read: seen.read,
             time: seen.time.get(),
         });
     }

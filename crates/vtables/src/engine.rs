@@ -18,7 +18,7 @@ use crate::functions::{self, Clock};
 use crate::guard::{self, Checked};
 use crate::limits::{self, Limits};
 use crate::report::{Report, table_reports};
-use crate::scope::{Scope, lock};
+use crate::scope::{Scope, add, lock};
 use crate::tables::Info;
 use crate::{Catalog, ErrorKind, Limit, Route, SqlError, Warning};
 
@@ -239,7 +239,7 @@ impl Engine {
                     .help("narrow it with WHERE, add a LIMIT, or allow more rows"));
             }
             given += 1;
-            scope.steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            add(&scope.steps, 1);
             let mut values = recycled(std::mem::take(&mut buffer));
             for column in 0..columns.len() {
                 values.push(value_of(row.get_ref(column).unwrap_or(ValueRef::Null)));

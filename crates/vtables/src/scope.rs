@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,9 @@ pub(crate) struct Scope {
     /// Lower-case names of the columns that the statement compares, for the count of rows kept.
     pub tested: Vec<String>,
     /// Cursors that stand on a row: a scan that starts while there is one is the inner side of a join.
-    pub standing: AtomicUsize,
+    pub standing: AtomicI64,
     /// Counts what SQLite can only do with a row that it has kept: start an inner scan, give a row.
-    pub steps: AtomicU64,
+    pub steps: AtomicI64,
     /// Whether to read the clock around each call of a table.
     pub timed: bool,
     /// What a table failed with, kept here because SQLite carries only its text.
@@ -90,8 +90,8 @@ impl Scope {
             run,
             tables: tables.map(table).collect(),
             tested,
-            standing: AtomicUsize::new(0),
-            steps: AtomicU64::new(0),
+            standing: AtomicI64::new(0),
+            steps: AtomicI64::new(0),
             timed,
             failure: Mutex::new(None),
             uses: Mutex::new(Vec::new()),
@@ -430,7 +430,14 @@ impl KeyedCache {
     }
 }
 
+/// Adds to a count of the statement. It runs on one thread at a time, so no locked addition is needed.
+#[inline]
+pub(crate) fn add(count: &AtomicI64, n: i64) {
+    count.store(count.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+}
+
 /// Adds the time of a call to a sum, when the scope wants to know.
+#[inline]
 pub(crate) fn timed<T>(timed: bool, sum: &std::cell::Cell<Duration>, call: impl FnOnce() -> T) -> T {
     if !timed {
         return call();
