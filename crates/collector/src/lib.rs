@@ -4,11 +4,16 @@
 //! fixture directory.
 
 mod host;
+mod process;
 #[cfg(target_os = "linux")]
 mod rtnetlink;
 mod table;
 
 pub use host::{Contents, Entries, Entry, FileId, FilesystemStats, Host, or_note, reason, vanished};
+pub use process::{
+    Exe, Image, Io, Memory, Namespaces, Process, ProcessCollector, ProcessQuery, ProcessReader,
+    ProcessRecord, ProcessRecords, Reads, Started, Stat, Status,
+};
 #[cfg(target_os = "linux")]
 pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{

@@ -40,9 +40,15 @@ mod paths;
 mod private_key;
 #[cfg(test)]
 mod probe;
+mod process;
+mod process_ancestors;
+mod process_envs;
+mod process_memory_map;
+mod process_namespaces;
 mod process_open_files;
 mod process_open_pipes;
 mod process_open_sockets;
+mod processes;
 mod routes;
 mod shadow;
 mod shell_history;
@@ -92,9 +98,14 @@ pub static TABLES: &[&(dyn AnyTable<Host> + Sync)] = &[
     &memory_info::TABLE,
     &mounts::TABLE,
     &os_version::TABLE,
+    &process_ancestors::TABLE,
+    &process_envs::TABLE,
+    &process_memory_map::TABLE,
+    &process_namespaces::TABLE,
     &process_open_files::TABLE,
     &process_open_pipes::TABLE,
     &process_open_sockets::TABLE,
+    &processes::TABLE,
     &routes::TABLE,
     &shadow::TABLE,
     &shell_history::TABLE,
