@@ -20,8 +20,14 @@ mod tables;
 pub use catalog::Catalog;
 pub use engine::{Answer, Canceller, Engine, Options, OutputColumn, Sink, Validated, human_duration};
 pub use error::{ErrorKind, Limit, SqlError, Warning};
-pub use functions::{FUNCTIONS, Function, Kind as FunctionKind};
+pub use functions::{Function, Kind as FunctionKind};
+pub use guard::nearest;
 pub use limits::Limits;
 pub use report::{Report, TableReport};
 pub use route::{Here, Route};
 pub use sample::{Sample, SampleError};
+
+/// The functions that statements may call.
+pub fn functions() -> impl Iterator<Item = &'static Function> {
+    functions::FUNCTIONS.iter()
+}

@@ -59,7 +59,7 @@ const fn raw(
 
 /// Every function that a statement may call.
 #[rustfmt::skip] // One line each.
-pub static FUNCTIONS: &[Function] = &[
+pub(crate) static FUNCTIONS: &[Function] = &[
     // Patterns and texts, as osquery has them.
     strict("regex_match", "text, pattern, group", 3, patterns::regex_match, "What a group of a regular expression matched first (group 0 is the whole), NULL without a match."),
     strict("regex_split", "text, pattern, index", 3, patterns::regex_split, "A piece, from 0, of a text cut wherever a regular expression matches."),

@@ -24,7 +24,7 @@ use rusqlite::functions::FunctionFlags;
 
 use call::{Call, Owned, Shared};
 pub(crate) use dates::Clock;
-pub use list::FUNCTIONS;
+pub(crate) use list::FUNCTIONS;
 
 /// Where in a statement a function can stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

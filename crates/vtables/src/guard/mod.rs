@@ -22,7 +22,7 @@ use std::ops::Range;
 
 use lex::{Kind, Lexeme};
 
-pub(crate) use suggest::nearest;
+pub use suggest::nearest;
 
 use crate::Catalog;
 use crate::error::{ErrorKind, SqlError, Warning};

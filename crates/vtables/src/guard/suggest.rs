@@ -1,7 +1,7 @@
 //! The name that was probably meant.
 
 /// The candidate that resembles `wanted` most, if one does; the first of equals.
-pub(crate) fn nearest<'n>(wanted: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(wanted: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // One slip in a short word, two in a usual one, three in a long one: further off it is another word.
     let slips_max = match wanted.len() {
         0..=2 => 0,

@@ -1,0 +1,71 @@
+//! The interactive shell: lines edited, coloured and completed, until Ctrl-D.
+
+mod complete;
+mod editor;
+mod highlight;
+mod history;
+pub(crate) mod pager;
+mod words;
+
+use anyhow::Context;
+use rustyline::error::ReadlineError;
+
+use crate::exit::Exit;
+use crate::session::{Flow, Session};
+use crate::{paint, say, script};
+
+/// Before the first line of a statement.
+const PROMPT: &str = "daemoneye> ";
+/// Before its other lines.
+const CONTINUED: &str = "      ...> ";
+
+/// Reads and runs until the person leaves. No error of a statement ends it.
+pub(crate) fn run(mut session: Session) -> anyhow::Result<Exit> {
+    let history = history::path();
+    let mut editor = editor::open(session.engine.catalog().clone(), history.as_deref())
+        .context("the terminal could not be set up")?;
+    say::remark(&greeting(&session));
+    let mut waiting = String::new();
+    loop {
+        editor::set_waiting(&mut editor, &waiting);
+        let line = editor.readline(if waiting.is_empty() { PROMPT } else { CONTINUED });
+        match line {
+            Ok(line) => waiting.push_str(&line),
+            Err(ReadlineError::Interrupted) => {
+                waiting.clear();
+                continue;
+            }
+            Err(ReadlineError::Eof) => break,
+            Err(ReadlineError::Signal(_)) => continue,
+            Err(error) => return Err(error).context("the terminal could not be read"),
+        }
+        let entry = waiting.clone();
+        waiting.push('\n');
+        let pieces = script::take_complete(&mut waiting);
+        if script::is_blank(&waiting) {
+            waiting.clear();
+        }
+        if !pieces.is_empty() {
+            // What waits on is remembered with the rest of its statement.
+            history::add(&mut editor, entry.strip_suffix(waiting.trim_end()).unwrap_or(&entry));
+        }
+        if pieces.iter().any(|piece| session.piece(piece) == Ok(Flow::Quit)) {
+            break;
+        }
+    }
+    history::save(&mut editor, history.as_deref());
+    Ok(Exit::Done)
+}
+
+fn greeting(session: &Session) -> String {
+    let tables = session.engine.catalog().iter().count();
+    format!(
+        "DaemonEye {}: {tables} tables. End a statement with `;`. .help lists the commands, .tables the tables.",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// Whether what a person types is coloured.
+fn colours() -> bool {
+    paint::stdout_colours()
+}
