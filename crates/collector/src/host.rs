@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
+use crate::ProcessCollector;
+
 /// The largest file that [`Host::read`] takes in whole, in bytes. System files are far smaller.
 const READ_MAX: u64 = 64 << 20;
 
@@ -25,10 +27,12 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 #[derive(Clone, Debug)]
 pub struct Host(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     /// `None` for this machine.
     root: Option<PathBuf>,
+    /// `None` for the usual one.
+    processes: Option<Arc<dyn ProcessCollector>>,
 }
 
 /// One name in a directory.
@@ -73,14 +77,24 @@ pub struct FilesystemStats {
 impl Host {
     /// This machine.
     pub fn live() -> Host {
-        Host(Arc::new(Inner { root: None }))
+        Host(Arc::new(Inner { root: None, processes: None }))
     }
 
     /// A directory laid out like a machine: `root/proc/…`, `root/etc/…`.
     ///
     /// What a machine tells through system calls (addresses, statvfs, uname) a directory does not know.
     pub fn at(root: impl Into<PathBuf>) -> Host {
-        Host(Arc::new(Inner { root: Some(root.into()) }))
+        Host(Arc::new(Inner { root: Some(root.into()), processes: None }))
+    }
+
+    /// The same machine, with another way to see its processes.
+    pub fn with_processes(&self, collector: Arc<dyn ProcessCollector>) -> Host {
+        Host(Arc::new(Inner { processes: Some(collector), ..Inner::clone(&self.0) }))
+    }
+
+    /// The way to see processes that was chosen for this machine; `None` for the usual one.
+    pub fn processes(&self) -> Option<&Arc<dyn ProcessCollector>> {
+        self.0.processes.as_ref()
     }
 
     /// Whether this is the running machine, which system calls can be asked about.

@@ -4,9 +4,14 @@
 //! fixture directory.
 
 mod host;
+mod process;
 mod table;
 
 pub use host::{Contents, Entries, Entry, FilesystemStats, Host, reason, vanished};
+pub use process::{
+    Exe, Image, Io, Memory, Namespaces, Process, ProcessCollector, ProcessQuery, ProcessReader,
+    ProcessRecord, ProcessRecords, Reads, Started, Stat, Status,
+};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
     key, pattern, ranged, real, repeated, required, text, unique,

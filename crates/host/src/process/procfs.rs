@@ -1,0 +1,430 @@
+//! Processes from procfs (proc(5)).
+//!
+//! A pid can be taken by another process between two reads. So a scan that will read more than `stat` opens
+//! the directory `/proc/PID` first and reads through it: once that process is gone, so is all below the
+//! descriptor. Only the row that the scan stands at has its descriptor open; an older row opens the directory
+//! again and believes what it read only when the start time there is still its own.
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use collector::{
+    Exe, Host, Image, Io, Memory, Namespaces, Process, ProcessCollector, ProcessQuery, ProcessReader, Reads,
+    Rows, Stat, Status, reason,
+};
+use model::ScanError;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat_raw, statx};
+use rustix::io::Errno;
+use rustix::path::{Arg, DecInt};
+
+use super::parse;
+
+/// The largest file of a process that is taken in, in bytes. The arguments and environment of an exec are at
+/// most 6 MiB (`_STK_LIM` of fs/exec.c), but prctl(2) can point at more.
+const FILE_MAX: usize = 64 << 20;
+
+/// One page: what `stat`, `status` and most command lines fit in, and the longest link text that procfs gives.
+const PAGE: usize = 4096;
+
+/// Rows between two looks at the run's limits.
+const POLL_EVERY: usize = 64;
+
+const DELETED: &[u8] = b" (deleted)";
+
+/// Reads the `/proc` of a machine.
+#[derive(Clone, Debug)]
+pub(super) struct Procfs {
+    host: Host,
+}
+
+impl Procfs {
+    /// For the `/proc` of `host`.
+    pub(super) fn new(host: Host) -> Procfs {
+        Procfs { host }
+    }
+}
+
+impl ProcessCollector for Procfs {
+    fn name(&self) -> &'static str {
+        "procfs"
+    }
+
+    fn scan(&self, query: ProcessQuery) -> Result<Rows<Process>, ScanError> {
+        let proc = self.host.place("/proc".as_ref());
+        let opened = openat(CWD, &*proc, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let proc = match opened {
+            Ok(proc) => proc,
+            Err(Errno::NOENT) => return Ok(Box::new(std::iter::empty())),
+            Err(error) => return Err(failed(error)),
+        };
+        let pids = match &query.pids {
+            Some(pids) => pids.clone(),
+            None => list(&proc).map_err(failed)?,
+        };
+        let reader = Arc::new(Reader {
+            keyed: query.pids.is_some(),
+            query,
+            host: self.host.clone(),
+            proc,
+            current: Mutex::new(None),
+            ticks_per_second: rustix::param::clock_ticks_per_second(),
+            boot_id: OnceLock::new(),
+            boot_time: OnceLock::new(),
+        });
+        Ok(Box::new(Scan { reader, pids: pids.into_iter().enumerate() }))
+    }
+}
+
+fn failed(error: Errno) -> ScanError {
+    ScanError::Failed(format!("cannot list /proc ({error}); is procfs mounted there?"))
+}
+
+/// The pids in a `/proc`, ascending. All at once, so that a process that starts or ends while rows are read
+/// does not move the others.
+fn list(proc: &OwnedFd) -> rustix::io::Result<Vec<u32>> {
+    let dir = openat(proc, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = [MaybeUninit::uninit(); 8 * PAGE];
+    let mut entries = RawDir::new(dir, &mut buffer);
+    let mut pids = Vec::new();
+    while let Some(entry) = entries.next() {
+        pids.extend(parse::pid(entry?.file_name().to_bytes()));
+    }
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+struct Scan {
+    reader: Arc<Reader>,
+    pids: std::iter::Enumerate<std::vec::IntoIter<u32>>,
+}
+
+impl Iterator for Scan {
+    type Item = Result<Process, ScanError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (reader, pids) = (&self.reader, &mut self.pids);
+        let entered = pids.find_map(|(n, pid)| {
+            if n % POLL_EVERY == 0
+                && let Err(stop) = reader.query.run.check()
+            {
+                return Some(Err(stop.into()));
+            }
+            reader.enter(pid).map(Ok)
+        });
+        if entered.is_none() {
+            reader.leave();
+        }
+        Some(entered?.map(|(pid, stat)| Process::new(pid, stat, reader.clone())))
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.reader.leave();
+    }
+}
+
+/// What the rows of one scan share.
+struct Reader {
+    query: ProcessQuery,
+    keyed: bool,
+    host: Host,
+    /// `/proc`, so that paths are short and stay in it.
+    proc: OwnedFd,
+    /// The process that the scan stands at, and its open directory.
+    current: Mutex<Option<(u32, OwnedFd)>>,
+    ticks_per_second: u64,
+    boot_id: OnceLock<Option<String>>,
+    boot_time: OnceLock<Option<i64>>,
+}
+
+impl Reader {
+    /// Steps to a process: what is known of it at once, or `None` when it is gone.
+    fn enter(&self, pid: u32) -> Option<(u32, Option<Stat>)> {
+        // A listed pid is a process; one that the query named can be nothing, or a later thread.
+        if self.query.reads == Reads::Pid && !self.keyed {
+            return Some((pid, None));
+        }
+        let stat = |content: &[u8]| match parse::stat(content, self.ticks_per_second) {
+            _ if self.keyed && parse::is_later_thread(content) => Err(Errno::NOENT),
+            Some(stat) => Ok(Some(stat)),
+            None => Err(Errno::INVAL),
+        };
+        let stat = if self.query.reads == Reads::More {
+            self.dir(pid).and_then(|dir| {
+                let stat = self.file(&dir, c"stat", stat);
+                *self.current() = Some((pid, dir));
+                stat
+            })
+        } else {
+            self.file(&self.proc, stat_path(&mut [0; 16], pid), stat)
+        };
+        match stat.and_then(|stat| stat) {
+            Ok(stat) => Some((pid, stat)),
+            Err(Errno::NOENT | Errno::SRCH) => None,
+            // Mounted with hidepid=1, procfs tells that there is a process and nothing else.
+            Err(_) => Some((pid, None)),
+        }
+    }
+
+    /// Closes the descriptor of the process that the scan stood at.
+    fn leave(&self) {
+        *self.current() = None;
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<(u32, OwnedFd)>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dir(&self, pid: u32) -> rustix::io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.proc, DecInt::new(pid), flags, Mode::empty())
+    }
+
+    /// Reads something below `/proc/PID` that belongs to this very process.
+    fn late<T>(
+        &self,
+        process: &Process,
+        read: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> io::Result<T> {
+        if let Some((pid, dir)) = &*self.current()
+            && *pid == process.pid()
+        {
+            return Ok(read(dir.as_fd())?);
+        }
+        let dir = self.dir(process.pid())?;
+        let value = read(dir.as_fd())?;
+        let started = |stat: Option<&Stat>| stat.and_then(|stat| stat.start_ticks);
+        let now = self.file(&dir, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
+        match started(process.stat_known()) {
+            Some(start) if started(now.as_ref()) == Some(start) => Ok(value),
+            _ => Err(Errno::SRCH.into()),
+        }
+    }
+
+    /// Hands over the content of a file. What fits in a page takes one read(2): procfs gives less than was
+    /// asked for only at the end of such a file.
+    fn file<T>(&self, dir: impl AsFd, name: &CStr, use_it: impl FnOnce(&[u8]) -> T) -> rustix::io::Result<T> {
+        let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut page = [MaybeUninit::uninit(); PAGE];
+        let (start, rest) = rustix::io::read(&file, &mut page)?;
+        if !rest.is_empty() {
+            return Ok(use_it(start));
+        }
+        let content = self.rest(&file, start)?;
+        Ok(use_it(&content))
+    }
+
+    /// The whole content of a file of which `start` was read. Also for files like `maps`, which come in pieces.
+    fn rest(&self, file: &OwnedFd, start: &[u8]) -> rustix::io::Result<Vec<u8>> {
+        let mut content = start.to_vec();
+        loop {
+            content.reserve(16 * PAGE);
+            if rustix::io::read(file, rustix::buffer::spare_capacity(&mut content))? == 0 {
+                return Ok(content);
+            }
+            if content.len() > FILE_MAX {
+                return Err(Errno::FBIG);
+            }
+            // The run itself reports why it ends.
+            self.query.run.check().map_err(|_| Errno::CANCELED)?;
+        }
+    }
+
+    fn pieces(&self, dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Vec<u8>> {
+        self.rest(&openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, b"")
+    }
+
+    /// Notes why something could not be read that all rows share.
+    fn once<T>(&self, column: &'static str, read: io::Result<T>) -> Option<T> {
+        read.map_err(|error| self.query.run.note(self.query.table, column, reason(&error))).ok()
+    }
+
+    fn exe_at(&self, dir: BorrowedFd<'_>) -> rustix::io::Result<Exe> {
+        link(dir, c"exe", |target| match target.strip_suffix(DELETED) {
+            // A file can bear the kernel's mark as a part of its name.
+            Some(path) if !self.leads_to_image(dir, target) => {
+                Exe { path: path.to_vec(), deleted: Some(true) }
+            }
+            _ => Exe { path: target.to_vec(), deleted: Some(false) },
+        })
+        .or_else(|error| {
+            // Nothing there: either the process is gone, or it has just turned into a zombie.
+            let stat = self.file(dir, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
+            if error == Errno::NOENT && stat.as_ref().is_some_and(has_no_image) {
+                return Ok(Exe::default());
+            }
+            Err(error)
+        })
+    }
+
+    /// Whether a path leads to the image, as seen from here or from the process's own root directory.
+    fn leads_to_image(&self, dir: BorrowedFd<'_>, path: &[u8]) -> bool {
+        let Ok((image, links)) = image_at(dir, c"exe", AtFlags::empty()) else { return false };
+        let here = self.host.place(Path::new(OsStr::from_bytes(path)));
+        let there = OsString::from_vec([b"root", path].concat());
+        let same = |found: rustix::io::Result<(Image, u32)>| found.is_ok_and(|(found, _)| found == image);
+        links > 0
+            && (same(image_at(CWD, &*here, AtFlags::SYMLINK_NOFOLLOW))
+                || same(image_at(dir, there, AtFlags::SYMLINK_NOFOLLOW)))
+    }
+}
+
+/// `PID/stat`.
+fn stat_path(buffer: &mut [u8; 16], pid: u32) -> &CStr {
+    let digits = DecInt::new(pid);
+    let (digits, name) = (digits.as_bytes(), b"/stat\0");
+    let end = digits.len() + name.len();
+    buffer[..digits.len()].copy_from_slice(digits);
+    buffer[digits.len()..end].copy_from_slice(name);
+    CStr::from_bytes_until_nul(buffer).unwrap_or_default()
+}
+
+/// Hands over where a symbolic link points.
+fn link<T>(dir: BorrowedFd<'_>, name: &CStr, use_it: impl FnOnce(&[u8]) -> T) -> rustix::io::Result<T> {
+    let mut page = [MaybeUninit::uninit(); PAGE];
+    let (target, _) = readlinkat_raw(dir, name, &mut page)?;
+    Ok(use_it(target))
+}
+
+/// The file at a path, and how many names it has. Asks no file server, which could be out of reach.
+fn image_at(dir: impl AsFd, path: impl Arg, flags: AtFlags) -> rustix::io::Result<(Image, u32)> {
+    let wanted = StatxFlags::INO | StatxFlags::NLINK;
+    let found = statx(dir, path, flags | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT, wanted)?;
+    let dev = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+    Ok((Image { inode: found.stx_ino, dev }, found.stx_nlink))
+}
+
+/// Kernel threads and what is left of a dead process have no image and no arguments.
+fn has_no_image(stat: &Stat) -> bool {
+    stat.kernel_thread || matches!(stat.state, Some(b'Z' | b'X'))
+}
+
+fn lacks_image(process: &Process) -> bool {
+    process.stat_known().is_some_and(has_no_image)
+}
+
+impl ProcessReader for Reader {
+    fn query(&self) -> &ProcessQuery {
+        &self.query
+    }
+
+    fn stat(&self, process: &Process) -> io::Result<Stat> {
+        let path = &mut [0; 16];
+        let stat = self.file(&self.proc, stat_path(path, process.pid()), |content| {
+            parse::stat(content, self.ticks_per_second)
+        })?;
+        stat.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not understood"))
+    }
+
+    fn start_time(&self, process: &Process) -> Option<i64> {
+        let ticks = process.stat_known()?.start_ticks?;
+        let boot = self
+            .boot_time
+            .get_or_init(|| parse::boot_time(&self.once("start_time", self.host.read("/proc/stat"))?));
+        Some((*boot)?.saturating_add((ticks / self.ticks_per_second.max(1)) as i64))
+    }
+
+    fn start_key(&self, process: &Process) -> Option<String> {
+        let ticks = process.stat_known()?.start_ticks?;
+        let boot = self.boot_id.get_or_init(|| {
+            let id = self.host.read_text("/proc/sys/kernel/random/boot_id");
+            self.once("start_key", id)?.get(..8).map(str::to_owned)
+        });
+        Some(format!("{}-{}-{ticks}", boot.as_ref()?, process.pid()))
+    }
+
+    fn status(&self, process: &Process) -> io::Result<Status> {
+        self.late(process, |dir| self.file(dir, c"status", parse::status))
+    }
+
+    fn memory(&self, process: &Process) -> io::Result<Memory> {
+        if lacks_image(process) {
+            return Ok(Memory { resident: Some(0), total: Some(0) });
+        }
+        let page_size = rustix::param::page_size() as u64;
+        self.late(process, |dir| self.file(dir, c"statm", |content| parse::statm(content, page_size)))
+    }
+
+    fn cmdline(&self, process: &Process) -> io::Result<Vec<u8>> {
+        if lacks_image(process) {
+            return Ok(Vec::new());
+        }
+        self.late(process, |dir| self.file(dir, c"cmdline", parse::cmdline))
+    }
+
+    fn exe(&self, process: &Process) -> io::Result<Exe> {
+        if lacks_image(process) {
+            return Ok(Exe::default());
+        }
+        self.late(process, |dir| self.exe_at(dir))
+    }
+
+    fn image(&self, process: &Process) -> io::Result<Image> {
+        if lacks_image(process) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.late(process, |dir| Ok(image_at(dir, c"exe", AtFlags::empty())?.0))
+    }
+
+    fn cwd(&self, process: &Process) -> io::Result<Vec<u8>> {
+        self.late(process, |dir| link(dir, c"cwd", <[u8]>::to_vec))
+    }
+
+    fn root(&self, process: &Process) -> io::Result<Vec<u8>> {
+        self.late(process, |dir| link(dir, c"root", <[u8]>::to_vec))
+    }
+
+    fn io(&self, process: &Process) -> io::Result<Io> {
+        self.late(process, |dir| self.file(dir, c"io", parse::io))
+    }
+
+    fn cgroup(&self, process: &Process) -> io::Result<Vec<u8>> {
+        self.late(process, |dir| self.file(dir, c"cgroup", <[u8]>::to_vec))
+    }
+
+    fn loginuid(&self, process: &Process) -> io::Result<Option<u32>> {
+        self.late(process, |dir| self.file(dir, c"loginuid", parse::loginuid))
+    }
+
+    fn namespaces(&self, process: &Process) -> io::Result<Namespaces> {
+        self.late(process, |dir| {
+            let inode = |name| match link(dir, name, parse::namespace) {
+                Err(Errno::NOENT) => Ok(None), // this kernel has no such namespace
+                read => read,
+            };
+            let namespaces = Namespaces {
+                cgroup: inode(c"ns/cgroup")?,
+                ipc: inode(c"ns/ipc")?,
+                mnt: inode(c"ns/mnt")?,
+                net: inode(c"ns/net")?,
+                pid: inode(c"ns/pid")?,
+                user: inode(c"ns/user")?,
+                uts: inode(c"ns/uts")?,
+            };
+            if namespaces == Namespaces::default() { Err(Errno::NOENT) } else { Ok(namespaces) }
+        })
+    }
+
+    fn environ(&self, process: &Process) -> io::Result<Vec<u8>> {
+        self.late(process, |dir| self.pieces(dir, c"environ"))
+    }
+
+    fn maps(&self, process: &Process) -> io::Result<Vec<u8>> {
+        self.late(process, |dir| self.pieces(dir, c"maps"))
+    }
+
+    fn tty(&self, device: u32) -> Option<String> {
+        let (major, minor) = parse::device(device);
+        let listed = || {
+            let link = self.host.read_link(format!("/sys/dev/char/{major}:{minor}")).ok()?;
+            link.file_name()?.to_str().map(str::to_owned)
+        };
+        parse::terminal(major, minor).or_else(listed).or_else(|| Some(format!("{major}:{minor}")))
+    }
+}

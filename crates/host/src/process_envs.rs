@@ -1,0 +1,68 @@
+//! `process_envs`: from `/proc/PID/environ` (proc_pid_environ(5)).
+
+use collector::{Host, Reads, Row, Rows, Table, int, key, repeated, text};
+use model::{Extent, Query, ScanError};
+
+use crate::process;
+
+pub(crate) static TABLE: Table<Variable, Host> = Table {
+    name: "process_envs",
+    about: "Environment variables of processes, as they were at exec unless the process wrote over them.",
+    identity: repeated(&["pid", "key"]),
+    extent: Extent::PerKey { keys: 300, rows: 20 },
+    columns: &[
+        key(int("pid", "Process id.", |v| v.pid.into())),
+        text("key", "Name of the variable.", |v| v.key.as_slice().into()),
+        text("value", "Its value; NULL for an entry without `=`.", |v| v.value.as_ref().into()),
+    ],
+    scan,
+    examples: &["SELECT pid, value FROM process_envs WHERE key = 'LD_PRELOAD'"],
+};
+
+pub(crate) struct Variable {
+    pid: u32,
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl Row for Variable {
+    fn heap_bytes(&self) -> usize {
+        self.key.capacity() + self.value.as_ref().map_or(0, Vec::capacity)
+    }
+}
+
+fn scan(host: &Host, query: &Query) -> Result<Rows<Variable>, ScanError> {
+    let processes = process::scan(host, TABLE.name, query, Reads::More)?;
+    Ok(process::rows_of(processes, |process| parse(process.pid(), &process.environ().unwrap_or_default())))
+}
+
+fn parse(pid: u32, environ: &[u8]) -> Vec<Variable> {
+    // A process that writes a title over its environment leaves runs of NULs.
+    let entries = environ.split(|b| *b == 0).filter(|entry| !entry.is_empty());
+    let variable = |entry: &[u8]| match entry.iter().position(|b| *b == b'=') {
+        Some(at) => Variable { pid, key: entry[..at].to_vec(), value: Some(entry[at + 1..].to_vec()) },
+        None => Variable { pid, key: entry.to_vec(), value: None },
+    };
+    entries.map(variable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_ends_at_its_first_equals_sign() {
+        let rows = parse(1, b"A=b=c\0EMPTY=\0\0\0odd\0=x\0\xff=\xfe");
+        let rows: Vec<_> = rows.iter().map(|v| (v.key.as_slice(), v.value.as_deref())).collect();
+        assert_eq!(
+            rows,
+            [
+                (&b"A"[..], Some(&b"b=c"[..])),
+                (b"EMPTY", Some(b"")),
+                (b"odd", None),
+                (b"", Some(b"x")),
+                (b"\xff", Some(b"\xfe")),
+            ]
+        );
+    }
+}
