@@ -5,17 +5,13 @@
 
 mod host;
 mod process;
-#[cfg(target_os = "linux")]
-mod rtnetlink;
 mod table;
 
-pub use host::{Contents, Entries, Entry, FileId, FilesystemStats, Host, or_note, reason, vanished};
+pub use host::{Contents, Entries, Entry, FilesystemStats, Host, reason, vanished};
 pub use process::{
     Exe, Image, Io, Memory, Namespaces, Process, ProcessCollector, ProcessQuery, ProcessReader,
     ProcessRecord, ProcessRecords, Reads, Started, Stat, Status,
 };
-#[cfg(target_os = "linux")]
-pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
     key, pattern, ranged, real, repeated, required, text, unique,

@@ -534,16 +534,27 @@ impl Row for Process {
     }
 }
 
-/// A collector of literal records, which stand for a machine in tests.
+/// Literal records: what a platform gave at once, or what stands for a machine in a test.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessRecords(pub Vec<ProcessRecord>);
 
-/// Knows nothing but what the records hold.
+/// Reads nothing: what a record does not hold is not known.
 struct Literal(ProcessQuery);
 
 impl ProcessReader for Literal {
     fn query(&self) -> &ProcessQuery {
         &self.0
+    }
+}
+
+impl ProcessRecords {
+    /// The records as the rows of a scan: by ascending pid, and those alone that the query asks for.
+    pub fn into_rows(self, query: ProcessQuery) -> Rows<Process> {
+        let mut records = self.0;
+        records.retain(|r| query.pids.as_ref().is_none_or(|pids| pids.binary_search(&r.pid).is_ok()));
+        records.sort_by_key(|r| r.pid);
+        let reader: Arc<dyn ProcessReader> = Arc::new(Literal(query));
+        Box::new(records.into_iter().map(move |record| Ok(Process::known(record, reader.clone()))))
     }
 }
 
@@ -553,11 +564,7 @@ impl ProcessCollector for ProcessRecords {
     }
 
     fn scan(&self, query: ProcessQuery) -> Result<Rows<Process>, ScanError> {
-        let mut records = self.0.clone();
-        records.retain(|r| query.pids.as_ref().is_none_or(|pids| pids.binary_search(&r.pid).is_ok()));
-        records.sort_by_key(|r| r.pid);
-        let reader: Arc<dyn ProcessReader> = Arc::new(Literal(query));
-        Ok(Box::new(records.into_iter().map(move |record| Ok(Process::known(record, reader.clone())))))
+        Ok(self.clone().into_rows(query))
     }
 }
 

@@ -125,3 +125,61 @@ impl Parent {
         Ok(one(pid)?.filter(older))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use collector::{AnyTable, ProcessRecord, ProcessRecords, Stat};
+    use model::{Constraint, Op, Run};
+
+    use super::*;
+
+    /// Processes by pid, parent and start; the ancestors of some as (pid, depth, ancestor).
+    fn walk(processes: &[(u32, u32, u64)], pids: &[i64]) -> Vec<(i64, i64, i64)> {
+        let record = |&(pid, parent, start): &(u32, u32, u64)| {
+            let stat = Stat { parent: Some(parent), start_ticks: Some(start), ..Stat::default() };
+            ProcessRecord { pid, stat: Some(stat), ..ProcessRecord::default() }
+        };
+        let records = ProcessRecords(processes.iter().map(record).collect());
+        let host = Host::live().with_processes(Arc::new(records));
+        let mut query = Query::all(Arc::new(TABLE.schema()), Run::unlimited());
+        let values = pids.iter().map(|pid| (*pid).into()).collect();
+        query.constraints.push(Constraint { column: 0, op: Op::Eq, values });
+        let mut scan = TABLE.open(&host, &query).unwrap();
+        let mut rows = Vec::new();
+        while scan.advance().unwrap() {
+            let int = |column| scan.value(column).as_int().unwrap();
+            rows.push((int(0), int(1), int(2)));
+        }
+        rows
+    }
+
+    const TREE: &[(u32, u32, u64)] = &[(1, 0, 1), (20, 1, 5), (30, 20, 5), (40, 30, 9)];
+
+    #[test]
+    fn ancestors_go_up_to_the_first_process() {
+        assert_eq!(walk(TREE, &[40]), [(40, 1, 30), (40, 2, 20), (40, 3, 1)]);
+        assert_eq!(walk(TREE, &[1]), []);
+        assert_eq!(walk(TREE, &[30, 20, 30, 99, -1]), [(20, 1, 1), (30, 1, 20), (30, 2, 1)]);
+    }
+
+    #[test]
+    fn a_gap_or_a_reused_pid_ends_them() {
+        assert_eq!(walk(&[(40, 30, 9)], &[40]), []);
+        assert_eq!(walk(&[(30, 1, 10), (40, 30, 9)], &[40]), []);
+    }
+
+    #[test]
+    fn a_cycle_ends() {
+        assert_eq!(walk(&[(5, 6, 1), (6, 7, 1), (7, 5, 1)], &[5]), [(5, 1, 6), (5, 2, 7)]);
+        assert_eq!(walk(&[(5, 5, 1)], &[5]), []);
+    }
+
+    #[test]
+    fn the_input_is_the_first_hidden_column() {
+        let schema = TABLE.schema();
+        let hidden: Vec<_> = schema.columns.iter().filter(|c| c.hidden).map(|c| &*c.name).collect();
+        assert_eq!((hidden, schema.required().collect::<Vec<_>>()), (vec!["pid"], vec!["pid"]));
+    }
+}

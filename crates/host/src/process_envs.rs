@@ -65,4 +65,26 @@ mod tests {
             ]
         );
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_cannot_be_read_is_noted_and_what_is_gone_is_not() {
+        use crate::process::fixture::{Machine, query, rows};
+
+        let machine = Machine::new();
+        machine.process(1, 0, 1, b"");
+        machine.write("proc/1/environ", b"A=1\0B=2\0");
+        machine.process(2, 1, 1, b"");
+        machine.write("proc/3/environ", b"NOT=a process\0");
+        machine.process(4, 1, 1, b"");
+        machine.write("proc/4/environ/a-directory", b"");
+        let columns = ["pid", "key", "value"];
+        let row = |key: &str, value: &str| [1.into(), key.to_owned().into(), value.to_owned().into()];
+        for pids in [None, Some(&[4i64, 3, 2, 1, 1][..])] {
+            let query = query(&TABLE, &columns, pids);
+            assert_eq!(rows(&TABLE, &machine.host(), &query), [row("A", "1"), row("B", "2")]);
+            let notes = query.run.notes();
+            assert_eq!((notes.len(), notes[0].table.as_str(), notes[0].count), (1, TABLE.name, 1));
+        }
+    }
 }

@@ -104,4 +104,19 @@ mod tests {
     fn a_path_keeps_bytes_that_are_not_utf8() {
         assert_eq!(parse(7, b"1-2 r--p 0 00:00 9 /a\xff").unwrap().path, b"/a\xff");
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_maps_its_own_image() {
+        use crate::process::fixture::{query, rows};
+
+        let exe = std::env::current_exe().unwrap();
+        let pid = i64::from(std::process::id());
+        let query = query(&TABLE, &["permissions", "path", "pseudo"], Some(&[pid]));
+        let rows = rows(&TABLE, &Host::live(), &query);
+        let code = rows.iter().find(|row| row[0].as_str() == Some("r-xp") && row[1] == exe.as_path().into());
+        assert_eq!(code.unwrap()[2].as_int(), Some(0));
+        let heap = rows.iter().find(|row| row[1].as_str() == Some("[stack]")).unwrap();
+        assert_eq!(heap[2].as_int(), Some(1));
+    }
 }

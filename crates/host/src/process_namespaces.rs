@@ -37,3 +37,23 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
     let pid_alone = query.used.bits() & !1 == 0;
     process::scan(host, TABLE.name, query, if pid_alone { Reads::Pid } else { Reads::More })
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+    use crate::process::fixture::{Machine, query, rows};
+
+    #[test]
+    fn a_namespace_is_its_inode() {
+        let machine = Machine::new();
+        machine.process(7, 1, 1, b"");
+        machine.link("proc/7/ns/mnt", "mnt:[4026531841]");
+        machine.link("proc/7/ns/net", "net:[4026531840]");
+        let query = query(&TABLE, &["pid", "mnt_namespace", "net_namespace", "uts_namespace"], None);
+        let inode = |inode: &str| Value::from(inode.to_owned());
+        let row = [Value::Int(7), inode("4026531841"), inode("4026531840"), Value::Null];
+        assert_eq!(rows(&TABLE, &machine.host(), &query), [row]);
+        assert_eq!(query.run.notes(), []);
+    }
+}

@@ -175,3 +175,39 @@ fn on_disk(exe: Option<&Exe>) -> i64 {
         None => -1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use collector::{AnyTable, ProcessRecord, ProcessRecords, Stat};
+    use model::Run;
+
+    use super::*;
+
+    #[test]
+    fn each_column_is_known_to_need_stat_or_more() {
+        for column in TABLE.schema().columns {
+            let needs = [STAT, MORE].iter().filter(|list| list.contains(&&*column.name)).count();
+            let free = column.hidden || matches!(&*column.name, "pid" | "wired_size");
+            assert_eq!(needs, usize::from(!free), "{}", column.name);
+        }
+    }
+
+    #[test]
+    fn a_host_can_be_given_other_processes() {
+        let stat = Stat { name: b"made up".to_vec(), ..Stat::default() };
+        let exe = Exe { path: b"/x".to_vec(), deleted: Some(true) };
+        let record = ProcessRecord { pid: 7, stat: Some(stat), exe: Some(exe), ..ProcessRecord::default() };
+        let host = Host::live().with_processes(Arc::new(ProcessRecords(vec![record])));
+        let query = Query::all(Arc::new(TABLE.schema()), Run::unlimited());
+        let mut scan = TABLE.open(&host, &query).unwrap();
+        assert!(scan.advance().unwrap());
+        let value = |name| scan.value(query.schema.column(name).unwrap()).into_owned();
+        assert_eq!((value("pid"), value("name")), (7.into(), "made up".into()));
+        assert_eq!((value("on_disk"), value("exe_deleted")), (0.into(), 1.into()));
+        assert!(value("cmdline").is_null() && value("start_key").is_null());
+        assert!(!scan.advance().unwrap());
+        assert_eq!(query.run.notes(), []);
+    }
+}

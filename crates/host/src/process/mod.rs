@@ -1,6 +1,9 @@
 //! Ways to see processes. Tables ask [`collector`] for the one that their machine has.
 
 pub(crate) mod cgroup;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+pub(crate) mod fixture;
 #[cfg(target_os = "linux")]
 mod parse;
 #[cfg(target_os = "linux")]

@@ -428,3 +428,232 @@ impl ProcessReader for Reader {
         parse::terminal(major, minor).or_else(listed).or_else(|| Some(format!("{major}:{minor}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test writes its fixture and starts processes")]
+
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use collector::AnyTable;
+    use model::{Run, Value};
+
+    use super::*;
+    use crate::process::fixture::{Machine, kept, query, rows, stat};
+    use crate::processes::TABLE;
+
+    fn text(text: &str) -> Value<'static> {
+        Value::from(text.to_owned())
+    }
+
+    fn live(pid: u32) -> Option<Process> {
+        let (pids, run) = (Some(vec![pid]), Run::unlimited());
+        let query = ProcessQuery { table: "processes", pids, reads: Reads::More, run };
+        Procfs::new(Host::live()).scan(query).unwrap().next().map(Result::unwrap)
+    }
+
+    #[test]
+    fn pids_alone_open_no_file() {
+        let machine = Machine::new();
+        machine.write("proc/7/stat/a-directory", b"");
+        machine.write("proc/8/nothing", b"");
+        for columns in [&[][..], &["pid"], &["pid", "wired_size"]] {
+            let query = query(&TABLE, columns, None);
+            assert_eq!(rows(&TABLE, &machine.host(), &query).len(), 2);
+            assert_eq!(query.run.notes(), []);
+        }
+        // As soon as `stat` is needed, a process without one is gone, and an unreadable one is noted.
+        let query = query(&TABLE, &["pid", "name"], None);
+        assert_eq!(rows(&TABLE, &machine.host(), &query), [[Value::Int(7), Value::Null]]);
+        assert_eq!(query.run.notes()[0].column, "name");
+    }
+
+    #[test]
+    fn stat_columns_open_nothing_but_stat() {
+        let machine = Machine::new();
+        machine.stat(7, &stat(7, 1, 250, 0, 17));
+        for name in ["cmdline", "status", "statm", "io", "cgroup", "loginuid"] {
+            machine.write(&format!("proc/7/{name}/a-directory"), b"");
+        }
+        let query = query(&TABLE, &["pid", "name", "parent", "user_time", "start_time", "start_key"], None);
+        let row = [
+            Value::Int(7),
+            text("name 7"),
+            Value::Int(50),
+            Value::Int(1_700_000_002),
+            Value::Int(1),
+            text("0a1b2c3d-7-250"),
+        ];
+        assert_eq!(rows(&TABLE, &machine.host(), &query), [row]);
+        assert_eq!(query.run.notes(), []);
+    }
+
+    #[test]
+    fn a_keyed_scan_gives_what_a_full_one_has() {
+        let machine = Machine::new();
+        machine.process(1, 0, 1, b"init\0");
+        machine.process(42, 1, 90, b"sh\0-c\0x\0");
+        machine.process(43, 1, 95, b"other\0");
+        // The directory of a thread is there for those who ask, though procfs does not list it.
+        machine.stat(44, &stat(44, 1, 90, 0, -1));
+        for columns in [&["pid"][..], &["pid", "name"], &["pid", "cmdline"]] {
+            let ask = |pids| rows(&TABLE, &machine.host(), &query(&TABLE, columns, pids));
+            let mut full = ask(None);
+            full.retain(|row| matches!(row[0], Value::Int(1 | 42)));
+            assert_eq!(ask(Some(&[42, 1, 42, 99_999, -1, -42, 44, 0, i64::MAX, 1 << 32 | 1])), full);
+            assert!(ask(Some(&[])).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_kept_row_whose_pid_was_reused_has_no_late_values() {
+        let machine = Machine::new();
+        machine.process(41, 1, 100, b"same\0");
+        machine.process(42, 1, 200, b"old\0");
+        machine.process(43, 1, 300, b"ends\0");
+        let query = query(&TABLE, &["pid", "name", "cmdline"], None);
+        let rows = kept(&TABLE, &machine.host(), &query, || {
+            machine.process(42, 1, 201, b"new\0");
+            machine.end(43);
+        });
+        assert_eq!(rows[0], [Value::Int(41), text("name 41"), text("same")]);
+        assert_eq!(rows[1], [Value::Int(42), text("name 42"), Value::Null]);
+        assert_eq!(rows[2], [Value::Int(43), text("name 43"), Value::Null]);
+        assert_eq!(query.run.notes(), []);
+    }
+
+    #[test]
+    fn the_current_row_reads_the_process_that_it_was_listed_for() {
+        let machine = Machine::new();
+        machine.process(42, 1, 200, b"old\0");
+        let query = ProcessQuery::new("processes", &query(&TABLE, &["cmdline"], None), Reads::More);
+        let mut scan = Procfs::new(machine.host()).scan(query).unwrap();
+        let process = scan.next().unwrap().unwrap();
+        machine.end(42);
+        machine.process(42, 1, 200, b"new\0");
+        assert_eq!(process.cmdline("cmdline"), Some(&b"old"[..]));
+    }
+
+    #[test]
+    fn kept_rows_hold_no_descriptors() {
+        let machine = Machine::new();
+        (1..=50).for_each(|pid| machine.process(pid, 0, 1, b"x\0"));
+        let root = machine.path("proc").canonicalize().unwrap();
+        let open = || {
+            let fds = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+            let targets = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+            targets.filter(|target| target.starts_with(&root)).count()
+        };
+        let query = query(&TABLE, &["cmdline"], None);
+        let rows = kept(&TABLE, &machine.host(), &query, || assert_eq!(open(), 1));
+        assert_eq!((rows.len(), &rows[49][0]), (50, &text("x")));
+        assert_eq!(open(), 0);
+    }
+
+    #[test]
+    fn a_kernel_thread_has_no_image_and_no_memory() {
+        let machine = Machine::new();
+        machine.stat(2, &stat(2, 0, 1, 0x0020_8040, 0));
+        let columns = ["path", "cmdline", "on_disk", "resident_size", "exe_deleted", "exe_inode"];
+        let row = [text(""), text(""), Value::Int(-1), Value::Int(0), Value::Null, Value::Null];
+        assert_eq!(rows(&TABLE, &machine.host(), &query(&TABLE, &columns, None)), [row]);
+    }
+
+    #[test]
+    fn a_file_larger_than_a_page_is_read_to_its_end() {
+        let machine = Machine::new();
+        let long = "x".repeat(100_000);
+        machine.process(42, 1, 1, long.as_bytes());
+        let query = query(&TABLE, &["cmdline"], None);
+        assert_eq!(rows(&TABLE, &machine.host(), &query), [[Value::from(long)]]);
+    }
+
+    #[test]
+    fn this_process_is_seen_as_it_sees_itself() {
+        let this = live(std::process::id()).unwrap();
+        let arguments: Vec<_> = std::env::args().collect();
+        assert_eq!(this.cmdline(""), Some(arguments.join(" ").as_bytes()));
+        let exe = std::env::current_exe().unwrap();
+        assert_eq!(
+            this.exe("").unwrap(),
+            &Exe { path: exe.as_os_str().as_bytes().into(), deleted: Some(false) }
+        );
+        let file = std::fs::metadata(&exe).unwrap();
+        let (inode, dev) =
+            (std::os::unix::fs::MetadataExt::ino(&file), std::os::unix::fs::MetadataExt::dev(&file));
+        assert_eq!(this.image(""), Some(&Image { inode, dev }));
+        assert_eq!(this.cwd(""), Some(std::env::current_dir().unwrap().as_os_str().as_bytes()));
+        assert_eq!(this.status("").unwrap().euid, Some(rustix::process::geteuid().as_raw()));
+        let parent = rustix::process::getppid().map(|pid| pid.as_raw_pid() as u32);
+        assert_eq!(this.stat("").unwrap().parent, parent);
+        assert!(this.namespaces("").unwrap().mnt.is_some());
+    }
+
+    #[test]
+    fn a_thread_is_not_a_process() {
+        let tid = std::thread::spawn(|| {
+            let tid = rustix::thread::gettid().as_raw_pid() as u32;
+            (tid, live(tid).is_some())
+        });
+        let (tid, found) = tid.join().unwrap();
+        assert!(tid != std::process::id() && !found);
+    }
+
+    #[test]
+    fn a_deleted_image_is_told_from_a_name_that_looks_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("x (deleted)");
+        std::fs::copy("/bin/sleep", &path).unwrap();
+        let mut child = Command::new(&path).arg("60").spawn().unwrap();
+        let exe = || live(child.id()).unwrap().exe("").cloned();
+        let bytes = path.as_os_str().as_bytes().to_vec();
+        let there = exe();
+        std::fs::remove_file(&path).unwrap();
+        let gone = exe();
+        // Another file in its place is not the image.
+        std::fs::write(&path, b"other").unwrap();
+        let replaced = exe();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(there, Some(Exe { path: bytes.clone(), deleted: Some(false) }));
+        assert_eq!(gone, Some(Exe { path: bytes.clone(), deleted: Some(true) }));
+        assert_eq!(replaced, Some(Exe { path: bytes, deleted: Some(true) }));
+    }
+
+    #[test]
+    fn a_zombie_has_no_image_and_a_reaped_process_no_row() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let zombie = loop {
+            let process = live(child.id()).unwrap();
+            if process.stat("").unwrap().state == Some(b'Z') {
+                break process;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::yield_now();
+        };
+        assert_eq!((zombie.exe(""), zombie.cmdline("")), (Some(&Exe::default()), Some(&b""[..])));
+        child.wait().unwrap();
+        assert!(live(child.id()).is_none());
+    }
+
+    #[test]
+    fn processes_that_come_and_go_make_neither_errors_nor_notes_of_absence() {
+        let storm = std::thread::spawn(|| {
+            for _ in 0..150 {
+                Command::new("true").status().unwrap();
+            }
+        });
+        let schema = TABLE.schema();
+        let every: Vec<&str> = schema.columns.iter().map(|c| &*c.name).collect();
+        while !storm.is_finished() {
+            let query = query(&TABLE, &every, None);
+            assert!(!rows(&TABLE, &Host::live(), &query).is_empty());
+            assert!(!kept(&TABLE, &Host::live(), &query, || ()).is_empty());
+            let absent = |reason: &str| reason.contains("not found") || reason.contains("no such");
+            assert!(!query.run.notes().iter().any(|n| absent(&n.reason)), "{:?}", query.run.notes());
+        }
+        storm.join().unwrap();
+    }
+}
