@@ -13,5 +13,5 @@ pub use host::{Contents, Entries, Entry, FileId, FilesystemStats, Host, or_note,
 pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
-    key, pattern, ranged, real, repeated, required, text, unique,
+    key, mount_namespace_id, pattern, pid_with_namespace, ranged, real, repeated, required, text, unique,
 };

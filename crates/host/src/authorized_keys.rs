@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use collector::{Contents, Host, Row, Rows, Table, hidden, int, key, reason, repeated, text, vanished};
+use collector::{
+    Contents, Host, Row, Rows, Table, int, key, pid_with_namespace, reason, repeated, text, vanished,
+};
 use model::{Extent, Query, Run, ScanError};
 
 use crate::homes::{self, Home};
@@ -32,9 +34,7 @@ pub(crate) static TABLE: Table<Authorized, Host> = Table {
         }),
         text("comment", "What follows the key; NULL for nothing.", |a| a.key.comment.as_ref().into()),
         text("key_file", "Path of the file.", |a| (&a.file.path).into()),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT username, algorithm, comment FROM users JOIN authorized_keys USING (uid)"],

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, Table, hidden, int, repeated, text};
+use collector::{Host, Row, Rows, Table, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::text_file;
@@ -28,9 +28,7 @@ pub(crate) static TABLE: Table<Job, Host> = Table {
             |j| (&j.command).into(),
         ),
         text("path", "File that says so.", |j| j.path.as_path().into()),
-        hidden(int("pid_with_namespace", "0: the files of this process's own mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &[

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use collector::{Host, Row, Rows, Table, hidden, int, repeated, text};
-use model::{Extent, Query, ScanError, Value};
+use collector::{Host, Row, Rows, Table, int, mount_namespace_id, pid_with_namespace, repeated, text};
+use model::{Extent, Query, ScanError};
 
 use crate::text_file;
 
@@ -36,10 +36,8 @@ pub(crate) static TABLE: Table<Package, Host> = Table {
             p.priority.as_ref().into()
         }),
         text("admindir", "Where dpkg keeps its database; only the usual place is read.", |_| ADMINDIR.into()),
-        hidden(int("pid_with_namespace", "0: the files of this process's own mount namespace.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: other mount namespaces are not read.", |_| Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
     ],
     scan,
     examples: &[

@@ -4,7 +4,7 @@
 
 use std::net::Ipv4Addr;
 
-use collector::{Host, Row, Rows, Table, hidden, int, reason, repeated, text, vanished};
+use collector::{Host, Row, Rows, Table, int, pid_with_namespace, reason, repeated, text, vanished};
 use model::{Extent, Query, ScanError};
 
 pub(crate) static TABLE: Table<Resolver, Host> = Table {
@@ -24,7 +24,7 @@ pub(crate) static TABLE: Table<Resolver, Host> = Table {
         int("options", "Options of the resolver, the same in every row: bits RES_* of resolv.h.", |r| {
             r.options.into()
         }),
-        hidden(int("pid_with_namespace", "Always 0: the configuration of the host itself.", |_| 0.into())),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT address FROM dns_resolvers WHERE type = 'nameserver'"],

@@ -1,6 +1,6 @@
 //! `etc_hosts`: from `/etc/hosts` (hosts(5)).
 
-use collector::{Host, Row, Rows, Table, hidden, int, reason, repeated, text, vanished};
+use collector::{Host, Row, Rows, Table, pid_with_namespace, reason, repeated, text, vanished};
 use model::{Extent, Query, ScanError};
 
 pub(crate) static TABLE: Table<HostsLine, Host> = Table {
@@ -11,7 +11,7 @@ pub(crate) static TABLE: Table<HostsLine, Host> = Table {
     columns: &[
         text("address", "Address, as the file has it.", |l| (&l.address).into()),
         text("hostnames", "Its names, with one space between them.", |l| (&l.hostnames).into()),
-        hidden(int("pid_with_namespace", "Always 0: the file of the host itself.", |_| 0.into())),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT address, hostnames FROM etc_hosts WHERE address NOT IN ('127.0.0.1', '::1')"],

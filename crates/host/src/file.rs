@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
 use collector::{
-    Host, Row, Rows, Table, elsewhere_text, hidden, int, pattern, reason, required, text, unique, vanished,
+    Host, Row, Rows, Table, elsewhere_text, int, mount_namespace_id, pattern, pid_with_namespace, reason,
+    required, text, unique, vanished,
 };
 use model::{Extent, Query, Run, ScanError, Value};
 
@@ -65,10 +66,8 @@ pub(crate) static TABLE: Table<File, Host> = Table {
         elsewhere_text("shortcut_run"),
         elsewhere_text("shortcut_comment"),
         elsewhere_text("bsd_flags"),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: only one mount namespace is read.", |_| Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
     ],
     scan,
     examples: &[

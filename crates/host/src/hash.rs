@@ -3,7 +3,10 @@
 use std::io::ErrorKind;
 use std::sync::OnceLock;
 
-use collector::{Host, Row, Rows, Table, hidden, int, pattern, reason, required, text, unique, vanished};
+use collector::{
+    Host, Row, Rows, Table, mount_namespace_id, pattern, pid_with_namespace, reason, required, text, unique,
+    vanished,
+};
 use model::{Extent, Query, Run, ScanError, Value};
 
 use crate::digests::{Digests, Wanted, digests};
@@ -24,10 +27,8 @@ pub(crate) static TABLE: Table<Hashed, Host> = Table {
         text("sha256", "SHA-256 in hexadecimal; NULL when the content cannot be read.", |h| {
             hex(h.digests().sha256)
         }),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: only one mount namespace is read.", |_| Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
         text("blake3", "BLAKE3 in hexadecimal; NULL when the content cannot be read.", |h| {
             hex(h.digests().blake3)
         }),

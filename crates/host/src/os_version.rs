@@ -1,7 +1,8 @@
 //! `os_version`: from os-release(5).
 
 use collector::{
-    Host, Row, Rows, Table, elsewhere_int, elsewhere_text, hidden, int, or_note, text, unique, vanished,
+    Host, Row, Rows, Table, elsewhere_int, elsewhere_text, int, mount_namespace_id, or_note,
+    pid_with_namespace, text, unique, vanished,
 };
 use model::{Extent, Query, Run, ScanError};
 
@@ -32,10 +33,8 @@ pub(crate) static TABLE: Table<OsVersion, Host> = Table {
         elsewhere_text("extra"),
         elsewhere_int("install_date"),
         elsewhere_int("revision"),
-        hidden(int("pid_with_namespace", "0: the machine itself, never the inside of a container.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: the machine itself.", |_| model::Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
     ],
     scan,
     examples: &["SELECT name, version FROM os_version WHERE platform = 'debian'"],

@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, Table, hidden, int, reason, text, unique, vanished};
+use collector::{Host, Row, Rows, Table, pid_with_namespace, reason, text, unique, vanished};
 use model::{Extent, Query, ScanError};
 
 use crate::paths::{self, Found};
@@ -35,9 +35,7 @@ pub(crate) static TABLE: Table<SuidBin, Host> = Table {
             mode if mode & SETGID == 0 => "S".into(),
             _ => "SG".into(),
         }),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT path, username, permissions FROM suid_bin WHERE path LIKE '/tmp/%'"],

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use collector::{Host, Row, Rows, Table, hidden, int, key, reason, text, unique, vanished};
+use collector::{Host, Row, Rows, Table, int, key, pid_with_namespace, reason, text, unique, vanished};
 use model::{Extent, Query, Run, ScanError};
 
 use crate::homes::{self, Home};
@@ -33,9 +33,7 @@ pub(crate) static TABLE: Table<UserKey, Host> = Table {
         int("key_security_bits", "Bits of a symmetric key of equal strength (NIST SP 800-57).", |k| {
             k.key.security_bits().into()
         }),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT uid, path, key_type FROM user_ssh_keys WHERE encrypted = 0"],
