@@ -170,7 +170,7 @@ fn options_end(line: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{self, text};
+    use crate::fixture::Fixture;
 
     fn key(options: Option<&str>, algorithm: &str, key: &str, comment: Option<&str>) -> Option<Key> {
         let owned = |text: &str| text.as_bytes().to_vec();
@@ -210,14 +210,14 @@ mod tests {
 
     #[test]
     fn a_keyed_scan_has_the_rows_of_the_full_one() {
-        let machine = probe::Fixture::new();
-        machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n");
-        machine.file("/home/a/.ssh/authorized_keys", "ssh-rsa AAAA one\n");
-        machine.file("/home/b/.ssh/authorized_keys2", "ssh-rsa BBBB two\nssh-rsa BBBB two\n");
-        let all = machine.rows(&TABLE, &[]);
+        let machine = Fixture::new();
+        machine
+            .file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n")
+            .file("/home/a/.ssh/authorized_keys", "ssh-rsa AAAA one\n")
+            .file("/home/b/.ssh/authorized_keys2", "ssh-rsa BBBB two\nssh-rsa BBBB two\n");
+        let all = machine.scan(&TABLE).lines();
         assert_eq!(all.len(), 3);
-        let keyed = machine.rows(&TABLE, &[("uid", 1001.into())]);
-        assert_eq!(keyed, all[1..]);
-        assert_eq!(text(&keyed[0], &TABLE, "key_file"), "/home/b/.ssh/authorized_keys2");
+        assert_eq!(all[2], "1001|ssh-rsa|BBBB|NULL|two|/home/b/.ssh/authorized_keys2");
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1001).lines(), all[1..]);
     }
 }

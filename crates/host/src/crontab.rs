@@ -144,18 +144,20 @@ mod tests {
 
     #[test]
     fn jobs_of_all_files_are_listed_in_a_fixed_order() {
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/crontab", "SHELL=/bin/sh\r\n1 * * * * root a\r\n")
             .file("/etc/cron.d/z", "2 * * * * root b\n")
             .file("/etc/cron.d/c", "@daily root c\n")
             .file("/var/spool/cron/crontabs/eve", "* * * * * d\n");
-        let (rows, notes) = machine.rows(&TABLE, &["path", "event", "minute", "command"]);
+        let scan = machine.scan(&TABLE);
         let expected = [
             "/etc/crontab|NULL|1|root a",
             "/etc/cron.d/c|@daily|NULL|root c",
             "/etc/cron.d/z|NULL|2|root b",
             "/var/spool/cron/crontabs/eve|NULL|*|d",
         ];
-        assert_eq!((rows, notes), (expected.map(String::from).to_vec(), vec![]));
+        assert_eq!(scan.texts(&["path", "event", "minute", "command"]), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

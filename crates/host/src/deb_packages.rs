@@ -202,7 +202,8 @@ mod tests {
             package("b", "Status: deinstall ok config-files\n"),
             package("c", "Status: purge ok not-installed\n"),
         ];
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/var/lib/dpkg/status", status.concat())
             .file("/var/lib/dpkg/updates/0001", package("a", "Status: install ok unpacked\n"))
             .file("/var/lib/dpkg/updates/0002", package("d", installed))
@@ -214,6 +215,8 @@ mod tests {
             "d|install ok installed",
             "e|install ok installed",
         ];
-        assert_eq!(machine.rows(&TABLE, &["name", "status"]), (expected.map(String::from).to_vec(), vec![]));
+        let scan = machine.scan(&TABLE);
+        assert_eq!(scan.texts(&["name", "status"]), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

@@ -70,6 +70,7 @@ fn mask(of: IpAddr, prefix: u8) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scan;
 
     #[test]
     fn a_prefix_becomes_a_mask() {
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_loopback_address_is_listed() {
-        let rows = crate::testing::rows(&TABLE, &Host::live(), &[]);
+        let rows = Scan::of(&TABLE, Host::live()).lines();
         assert!(rows.iter().any(|row| row == "lo|127.0.0.1|255.0.0.0|||unknown"), "{rows:?}");
     }
 }

@@ -55,11 +55,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Record>, ScanError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use collector::AnyTable;
-    use model::Run;
-
     use super::*;
     use crate::fixture::Fixture;
     use crate::utmp::tests::bytes;
@@ -71,22 +66,25 @@ mod tests {
             bytes(7, 9, b"pts/0", b"eve", b"10.0.0.1", 1001),
             bytes(8, 9, b"pts/0", b"", b"", 1002),
         ];
-        let machine = Fixture::new().file("/var/log/wtmp", content.concat());
-        let (rows, _) =
-            machine.rows(&TABLE, &["username", "tty", "pid", "type", "type_name", "time", "host"]);
+        let machine = Fixture::new();
+        machine.file("/var/log/wtmp", content.concat());
+        let rows = machine.scan(&TABLE).lines();
         assert_eq!(rows, ["eve|pts/0|9|7|user-process|1001|10.0.0.1", "|pts/0|9|8|dead-process|1002|"]);
     }
 
     #[test]
     fn a_machine_without_the_file_has_no_logins_and_no_note() {
-        assert_eq!(Fixture::new().rows(&TABLE, &["time"]), (vec![], vec![]));
+        let machine = Fixture::new();
+        let scan = machine.scan(&TABLE);
+        assert_eq!((scan.cells().len(), scan.notes()), (0, vec![]));
     }
 
     #[test]
     fn a_cancelled_scan_stops() {
-        let query = Query::all(Arc::new(TABLE.schema()), Run::unlimited());
-        let machine = Fixture::new().file("/var/log/wtmp", bytes(7, 9, b"", b"", b"", 1));
-        query.run.cancel();
-        assert!(scan(&machine.host(), &query).unwrap().next().unwrap().is_err());
+        let machine = Fixture::new();
+        machine.file("/var/log/wtmp", bytes(7, 9, b"", b"", b"", 1));
+        let asked = machine.scan(&TABLE);
+        asked.query.run.cancel();
+        assert!(scan(&asked.host, &asked.query).unwrap().next().unwrap().is_err());
     }
 }

@@ -38,8 +38,6 @@ mod os_version;
 mod passwd;
 mod paths;
 mod private_key;
-#[cfg(test)]
-mod probe;
 mod process_open_files;
 mod process_open_pipes;
 mod process_open_sockets;
@@ -51,8 +49,6 @@ mod sudoers;
 mod suid_bin;
 mod system_controls;
 mod system_info;
-#[cfg(test)]
-mod testing;
 mod text_file;
 mod time;
 mod uptime;

@@ -87,10 +87,12 @@ mod tests {
             bytes(7, 1, b"pts/0", b"eve", b"10.0.0.1", 1002),
             bytes(77, 3, b"", b"", b"", 1003),
         ];
-        let machine = Fixture::new().file("/run/utmp", content.concat());
-        let (rows, notes) = machine.rows(&TABLE, &["type", "user", "tty", "host", "time", "pid"]);
+        let machine = Fixture::new();
+        machine.file("/run/utmp", content.concat());
+        let scan = machine.scan(&TABLE);
         let expected =
             ["boot_time|reboot|~|6.1.0|1000|0", "user|eve|pts/0|10.0.0.1|1002|1", "unknown||||1003|3"];
-        assert_eq!((rows, notes), (expected.map(String::from).to_vec(), vec![]));
+        assert_eq!(scan.lines(), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

@@ -148,6 +148,7 @@ fn end(host: &Host, query: &Query, pid: i64, descriptor: &Descriptor) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scan;
 
     fn end(pid: i64, mode: &str) -> End {
         let mode = Mode { reads: mode.contains('r'), writes: mode.contains('w') };
@@ -176,7 +177,7 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let (r, w) = (std::os::fd::AsRawFd::as_raw_fd(&reader), std::os::fd::AsRawFd::as_raw_fd(&writer));
         let pid = i64::from(std::process::id());
-        let found = crate::testing::rows(&TABLE, &Host::live(), &[("pid", &[pid])]);
+        let found = Scan::of(&TABLE, Host::live()).equal("pid", pid).lines();
         let wanted = |row: &&String| {
             row.starts_with(&format!("{pid}|{r}|r|")) && row.ends_with(&format!("|anonymous|{pid}|{w}|w"))
         };

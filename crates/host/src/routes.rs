@@ -100,10 +100,11 @@ fn kind(rtn: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scan;
 
     #[test]
     fn the_loopback_route_is_in_the_local_table() {
-        let rows = crate::testing::rows(&TABLE, &Host::live(), &[]);
+        let rows = Scan::of(&TABLE, Host::live()).lines();
         let wanted = "127.0.0.1|32||127.0.0.1|0|lo|0|0|local|0|255";
         assert!(rows.iter().any(|row| row == wanted), "{rows:?}");
     }

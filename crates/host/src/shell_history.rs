@@ -101,22 +101,25 @@ fn next(reader: &mut Reader<Contents>, run: &Run) -> Result<Option<Command>, Sca
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{self, cell, text};
+    use crate::fixture::Fixture;
 
     #[test]
     fn each_history_of_each_home_is_read() {
-        let machine = probe::Fixture::new();
-        machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n");
-        machine.file("/home/a/.bash_history", b"#1700000000\nls\necho \xff\n");
-        machine.file("/home/a/.local/share/fish/fish_history", "- cmd: ls\n  when: 5\n");
-        machine.file("/home/b/.zsh_history", ": 7:0;ls\n");
-        let all = machine.rows(&TABLE, &[]);
-        assert_eq!(all.len(), 4);
-        assert_eq!(cell(&all[0], &TABLE, "time").as_int(), Some(1700000000));
-        assert_eq!(cell(&all[1], &TABLE, "command").as_text(), Some(&b"echo \xff"[..]));
-        assert!(cell(&all[1], &TABLE, "time").is_null());
-        assert_eq!(text(&all[3], &TABLE, "history_file"), "/home/b/.zsh_history");
-        assert_eq!(machine.rows(&TABLE, &[("uid", 1001.into())]), all[3..]);
-        assert_eq!(machine.rows(&TABLE, &[("uid", 1.into())]).len(), 0);
+        let machine = Fixture::new();
+        machine
+            .file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n")
+            .file("/home/a/.bash_history", b"#1700000000\nls\necho \xff\n")
+            .file("/home/a/.local/share/fish/fish_history", "- cmd: ls\n  when: 5\n")
+            .file("/home/b/.zsh_history", ": 7:0;ls\n");
+        let all = machine.scan(&TABLE).lines();
+        let expected = [
+            "1000|1700000000|ls|/home/a/.bash_history",
+            "1000|NULL|echo \\xff|/home/a/.bash_history",
+            "1000|5|ls|/home/a/.local/share/fish/fish_history",
+            "1001|7|ls|/home/b/.zsh_history",
+        ];
+        assert_eq!(all, expected);
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1001).lines(), all[3..]);
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1).cells().len(), 0);
     }
 }

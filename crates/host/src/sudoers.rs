@@ -208,8 +208,12 @@ mod tests {
     }
 
     fn scanned(files: &[(&str, &str)]) -> (Vec<String>, Vec<model::Note>) {
-        let machine = files.iter().fold(Fixture::new(), |machine, (path, text)| machine.file(path, text));
-        machine.rows(&TABLE, &["source", "header", "rule_details"])
+        let machine = Fixture::new();
+        for (path, text) in files {
+            machine.file(path, text);
+        }
+        let scan = machine.scan(&TABLE);
+        (scan.lines(), scan.notes())
     }
 
     #[test]
@@ -240,13 +244,13 @@ mod tests {
     #[test]
     fn included_files_follow_the_line_that_includes_them() {
         let (rows, notes) = scanned(&[
-            ("etc/sudoers", "root ALL=ALL\n@includedir sudoers.d\n#include /etc/other.%h\nlast ALL"),
-            ("etc/sudoers.d/b", "eve ALL=(ALL) NOPASSWD: ALL\n"),
-            ("etc/sudoers.d/a", "bob\tALL"),
-            ("etc/sudoers.d/a.rpmsave", "no ALL"),
-            ("etc/sudoers.d/a~", "no ALL"),
-            ("etc/other.box", "ann ALL"),
-            ("proc/sys/kernel/hostname", "box.example\n"),
+            ("/etc/sudoers", "root ALL=ALL\n@includedir sudoers.d\n#include /etc/other.%h\nlast ALL"),
+            ("/etc/sudoers.d/b", "eve ALL=(ALL) NOPASSWD: ALL\n"),
+            ("/etc/sudoers.d/a", "bob\tALL"),
+            ("/etc/sudoers.d/a.rpmsave", "no ALL"),
+            ("/etc/sudoers.d/a~", "no ALL"),
+            ("/etc/other.box", "ann ALL"),
+            ("/proc/sys/kernel/hostname", "box.example\n"),
         ]);
         let expected = [
             "/etc/sudoers|root|ALL=ALL",
@@ -264,7 +268,7 @@ mod tests {
     #[test]
     fn a_file_that_includes_itself_ends_with_a_note() {
         let (rows, notes) =
-            scanned(&[("etc/sudoers", "@include a\nroot ALL"), ("etc/a", "@include sudoers")]);
+            scanned(&[("/etc/sudoers", "@include a\nroot ALL"), ("/etc/a", "@include sudoers")]);
         assert_eq!(rows.last().unwrap(), "/etc/sudoers|root|ALL");
         assert_eq!(notes[0].reason, "a file includes itself");
     }
@@ -272,8 +276,8 @@ mod tests {
     #[test]
     fn files_that_each_include_two_others_end_with_a_note() {
         let files: Vec<(String, String)> = (0..20)
-            .map(|n| (format!("etc/f{n}"), format!("@include f{m}\n@include f{m}\n", m = n + 1)))
-            .chain([("etc/sudoers".into(), "@include f0".into())])
+            .map(|n| (format!("/etc/f{n}"), format!("@include f{m}\n@include f{m}\n", m = n + 1)))
+            .chain([("/etc/sudoers".into(), "@include f0".into())])
             .collect();
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
         assert_eq!(scanned(&files).1[0].reason, "too many files are included");

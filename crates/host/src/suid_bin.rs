@@ -134,31 +134,27 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::probe::{self, text};
+    use crate::fixture::Fixture;
 
-    fn program(machine: &probe::Fixture, path: &str, mode: u32) {
+    fn program(machine: &Fixture, path: &str, mode: u32) {
         machine.file(path, "");
         std::fs::set_permissions(machine.place(path), std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
     fn a_directory_with_two_names_is_searched_once() {
-        let machine = probe::Fixture::new();
+        let machine = Fixture::new();
         program(&machine, "/usr/bin/su", 0o4755);
         program(&machine, "/usr/bin/wall", 0o2755);
         program(&machine, "/usr/bin/ls", 0o755);
         program(&machine, "/tmp/deep/er/both", 0o6755);
-        machine.link("/bin", "usr/bin");
-        machine.link("/usr/bin/sudoedit", "su");
-        machine.link("/tmp/loop", ".");
+        machine.link("/bin", "usr/bin").link("/usr/bin/sudoedit", "su").link("/tmp/loop", ".");
         std::fs::create_dir(machine.place("/usr/bin/shared")).unwrap();
         std::fs::set_permissions(machine.place("/usr/bin/shared"), std::fs::Permissions::from_mode(0o2755))
             .unwrap();
-        let rows = machine.rows(&TABLE, &[]);
-        let mut rows: Vec<_> =
-            rows.iter().map(|r| text(r, &TABLE, "path") + " " + &text(r, &TABLE, "permissions")).collect();
+        let mut rows = machine.scan(&TABLE).texts(&["path", "permissions"]);
         rows.sort();
-        assert_eq!(rows, ["/tmp/deep/er/both SG", "/usr/bin/su S", "/usr/bin/sudoedit S", "/usr/bin/wall G"]);
+        assert_eq!(rows, ["/tmp/deep/er/both|SG", "/usr/bin/sudoedit|S", "/usr/bin/su|S", "/usr/bin/wall|G"]);
     }
 
     #[test]

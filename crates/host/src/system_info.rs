@@ -201,6 +201,7 @@ fn read_topology(host: &Host) -> std::io::Result<Option<Topology>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Fixture;
 
     #[test]
     fn the_first_processor_is_described() {
@@ -214,29 +215,23 @@ mod tests {
 
     #[test]
     fn a_machine_of_files_is_described() {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test lays out what the host reads")]
-            std::fs::write(path, content).unwrap();
-        };
+        let machine = Fixture::new();
         for (cpu, core) in [(0, "0,2"), (1, "1,3"), (2, "0,2"), (3, "1,3")] {
-            put(&format!("sys/devices/system/cpu/cpu{cpu}/topology/core_cpus_list"), core);
-            put(&format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "0\n");
+            machine.file(format!("/sys/devices/system/cpu/cpu{cpu}/topology/core_cpus_list"), core);
+            machine.file(format!("/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "0\n");
         }
-        put("sys/devices/system/cpu/cpu4/online", "0\n");
-        put("sys/devices/system/cpu/cpufreq/x", "");
-        put("sys/class/dmi/id/sys_vendor", "LENOVO\n");
-        put("sys/class/dmi/id/product_name", "20HRCTO1WW\n");
-        put("sys/class/dmi/id/product_version", "ThinkPad X1 Carbon 5th\n");
-        put("proc/meminfo", "MemTotal: 2 kB\n");
-        let query =
-            Query::all(std::sync::Arc::new(collector::AnyTable::<Host>::schema(&TABLE)), Run::unlimited());
-        let row = scan(&Host::at(root.path()), &query).unwrap().next().unwrap().unwrap();
-        assert_eq!(row.topology(), Some(Topology { threads: 4, cores: 2, sockets: Some(1) }));
-        assert_eq!(row.firmware(row.lenovo(MODEL, VERSION)).unwrap(), b"ThinkPad X1 Carbon 5th");
-        assert_eq!((row.physical_memory(), row.firmware(UUID), row.hostname()), (Some(2048), None, None));
-        assert_eq!(query.run.notes(), []);
+        machine.file("/sys/devices/system/cpu/cpu4/online", "0\n");
+        machine.file("/sys/devices/system/cpu/cpufreq/x", "");
+        machine.file("/sys/class/dmi/id/sys_vendor", "LENOVO\n");
+        machine.file("/sys/class/dmi/id/product_name", "20HRCTO1WW\n");
+        machine.file("/sys/class/dmi/id/product_version", "ThinkPad X1 Carbon 5th\n");
+        machine.file("/proc/meminfo", "MemTotal: 2 kB\n");
+        let scan = machine.scan(&TABLE);
+        let cores = scan.texts(&["cpu_logical_cores", "cpu_physical_cores", "cpu_sockets"]);
+        assert_eq!(cores, ["4|2|1"]);
+        let hardware = scan.texts(&["hardware_vendor", "hardware_model", "hardware_version"]);
+        assert_eq!(hardware, ["LENOVO|ThinkPad X1 Carbon 5th|20HRCTO1WW"]);
+        assert_eq!(scan.texts(&["physical_memory", "uuid", "hostname"]), ["2048|NULL|NULL"]);
+        assert_eq!(scan.notes(), []);
     }
 }

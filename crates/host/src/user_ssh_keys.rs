@@ -102,20 +102,20 @@ fn note(run: &Run, error: &std::io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe;
+    use crate::fixture::Fixture;
 
     #[test]
     fn only_private_keys_are_listed() {
-        let machine = probe::Fixture::new();
+        let machine = Fixture::new();
         machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/nowhere:/bin/sh\n");
         let key = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-        machine.file("/home/a/.ssh/id_rsa", key);
-        machine.file("/home/a/.ssh/known_hosts", "host ssh-rsa AAAA\n");
-        machine.file("/home/a/.ssh/sub/id_rsa", key);
-        let all = machine.rows(&TABLE, &[]);
-        assert_eq!(all.len(), 1);
-        assert_eq!(probe::text(&all[0], &TABLE, "path"), "/home/a/.ssh/id_rsa");
-        assert_eq!(machine.rows(&TABLE, &[("path", "/home/a/.ssh/id_rsa".into())]), all);
-        assert_eq!(machine.rows(&TABLE, &[("uid", 1001.into())]), [] as [Vec<model::Value<'static>>; 0]);
+        machine
+            .file("/home/a/.ssh/id_rsa", key)
+            .file("/home/a/.ssh/known_hosts", "host ssh-rsa AAAA\n")
+            .file("/home/a/.ssh/sub/id_rsa", key);
+        let all = machine.scan(&TABLE).lines();
+        assert_eq!(all, ["1000|/home/a/.ssh/id_rsa|1|rsa|NULL|NULL|NULL"]);
+        assert_eq!(machine.scan(&TABLE).equal("path", "/home/a/.ssh/id_rsa").lines(), all);
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1001).cells().len(), 0);
     }
 }

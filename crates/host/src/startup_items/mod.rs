@@ -151,8 +151,9 @@ mod tests {
 
     fn rows(machine: &Fixture) -> Vec<String> {
         let columns = ["name", "path", "args", "type", "source", "status", "username"];
-        let (rows, notes) = machine.rows(&TABLE, &columns);
-        assert_eq!(notes, []);
+        let scan = machine.scan(&TABLE);
+        let rows = scan.texts(&columns);
+        assert_eq!(scan.notes(), []);
         rows
     }
 
@@ -160,7 +161,8 @@ mod tests {
     fn desktop_files_of_users_and_the_system_are_items() {
         let accounts = "eve:x:7:7::/home/eve:/bin/sh\ntwin:x:8:8::/home/eve:/bin/sh\nno:x:9:9:::\n";
         let desktop = "[Desktop Entry]\nName=Update\nExec=\"/tmp/a b\" --now \"x\"\n";
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/passwd", accounts)
             .file("/home/eve/.config/autostart/u.desktop", desktop)
             .file("/home/eve/.config/autostart/readme", "Name=no\n")
@@ -177,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_script_is_enabled_by_a_start_link_of_a_runlevel() {
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/init.d/cron", "")
             .file("/etc/init.d/old", "")
             .link("/etc/rc2.d/S01cron", "../init.d/cron")
@@ -194,14 +197,15 @@ mod tests {
         let (wants, vendor) = ("/etc/systemd/system/multi-user.target.wants", "/usr/lib/systemd/system");
         let home = "/home/eve/.config/systemd/user";
         let service = "[Service]\nUser=www\nExecStart=/bin/a -x\nExecStart=/bin/b\n";
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/passwd", "eve:x:7:7::/home/eve:/bin/sh\n")
-            .file(&format!("{vendor}/a.service"), service)
+            .file(format!("{vendor}/a.service"), service)
             .link(&format!("{wants}/a.service"), &format!("{vendor}/a.service"))
             .link(&format!("{wants}/gone.service"), "/gone.service")
             .link(&format!("{wants}/m.service"), &format!("{vendor}/m.service"))
             .link("/etc/systemd/system/m.service", "/dev/null")
-            .file(&format!("{home}/e.service"), "[Service]\nExecStart=/tmp/e\n")
+            .file(format!("{home}/e.service"), "[Service]\nExecStart=/tmp/e\n")
             .link(&format!("{home}/default.target.wants/e.service"), "../e.service");
         let expected = [
             format!(

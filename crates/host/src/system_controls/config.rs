@@ -121,6 +121,7 @@ fn matches(glob: &[u8], path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Fixture;
 
     #[test]
     fn the_last_assignment_counts_and_a_name_more_than_a_glob() {
@@ -142,19 +143,13 @@ mod tests {
 
     #[test]
     fn a_file_hides_its_namesakes_and_sysctl_conf_is_last() {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test lays out what the host reads")]
-            std::fs::write(path, content).unwrap();
-        };
-        put("usr/lib/sysctl.d/50-a.conf", "a.hidden = 1\na.b = lib\n");
-        put("etc/sysctl.d/50-a.conf", "a.b = etc\na.c = etc\n");
-        put("run/sysctl.d/60-b.conf", "a.c = run\n");
-        put("run/sysctl.d/README", "a.c = readme\n");
-        put("etc/sysctl.conf", "a.d = last\n");
-        let config = Config::read(&Host::at(root.path()), &Run::unlimited());
+        let machine = Fixture::new();
+        machine.file("/usr/lib/sysctl.d/50-a.conf", "a.hidden = 1\na.b = lib\n");
+        machine.file("/etc/sysctl.d/50-a.conf", "a.b = etc\na.c = etc\n");
+        machine.file("/run/sysctl.d/60-b.conf", "a.c = run\n");
+        machine.file("/run/sysctl.d/README", "a.c = readme\n");
+        machine.file("/etc/sysctl.conf", "a.d = last\n");
+        let config = Config::read(&machine.host(), &Run::unlimited());
         let value = |path: &str| config.value(path.as_bytes());
         assert_eq!([value("a/hidden"), value("a/b")], [None, Some(&b"etc"[..])]);
         assert_eq!([value("a/c"), value("a/d")], [Some(&b"run"[..]), Some(&b"last"[..])]);
