@@ -3,15 +3,21 @@
 //! A table does not know SQLite, and it opens nothing by itself: it asks [`Host`], which a test points at a
 //! fixture directory.
 
+mod contents;
+mod filesystem;
 mod host;
 #[cfg(target_os = "linux")]
 mod rtnetlink;
 mod table;
+mod unread;
 
-pub use host::{Contents, Entries, Entry, FileId, FilesystemStats, Host, or_note, reason, vanished};
+pub use contents::Contents;
+pub use filesystem::FilesystemStats;
+pub use host::{Entries, Entry, FileId, Host};
 #[cfg(target_os = "linux")]
 pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
     key, mount_namespace_id, pattern, pid_with_namespace, ranged, real, repeated, required, text, unique,
 };
+pub use unread::{note, or_note, reason, vanished};
