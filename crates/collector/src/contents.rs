@@ -2,7 +2,7 @@
 
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::Host;
@@ -55,12 +55,6 @@ impl Contents {
     /// What fstat(2) says now: differs from [`Contents::metadata`] when the file changed while it was read.
     pub fn metadata_now(&self) -> io::Result<Metadata> {
         self.file.metadata()
-    }
-
-    /// Whether the file changed since it was opened, by size, modification or change time.
-    pub fn changed(&self) -> io::Result<bool> {
-        let stamp = |m: &Metadata| (m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
-        Ok(stamp(&self.metadata) != stamp(&self.metadata_now()?))
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use collector::{Host, Row, Rows, Table, int, key, or_note, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
+use crate::bytes;
+
 pub(crate) static TABLE: Table<Device, Host> = Table {
     name: "block_devices",
     about: "Disks, their partitions, and what is mapped onto them.",
@@ -124,12 +126,12 @@ impl Device {
     }
 
     fn number(&self, device: &OsStr, file: &str) -> Option<i64> {
-        std::str::from_utf8(&self.attribute(device, file)?).ok()?.parse().ok()
+        bytes::decimal(&self.attribute(device, file)?)
     }
 
     fn udev(&self, device: &OsStr) -> HashMap<Vec<u8>, Vec<u8>> {
         let Some(numbers) = self.attribute(device, "dev") else { return HashMap::new() };
-        let file = Path::new("/run/udev/data").join(OsString::from_vec([b"b", numbers.as_slice()].concat()));
+        let file = Path::new("/run/udev/data").join(bytes::path(&[b"b", numbers.as_slice()].concat()));
         let content = or_note(self.host.read(file), &self.run, TABLE.name, "type");
         content.map_or_else(HashMap::new, |content| parse_udev(&content))
     }
@@ -188,11 +190,10 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Device>, ScanError> {
 /// The properties in a file of udev's database: lines of `E:NAME=value`.
 fn parse_udev(content: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     let property = |line: &[u8]| {
-        let line = line.strip_prefix(b"E:")?;
-        let at = line.iter().position(|b| *b == b'=')?;
-        Some((line[..at].to_vec(), line[at + 1..].to_vec()))
+        let (name, value) = bytes::split_once(line.strip_prefix(b"E:")?, b'=')?;
+        Some((name.to_vec(), value.to_vec()))
     };
-    content.split(|b| *b == b'\n').filter_map(property).collect()
+    bytes::lines(content).filter_map(property).collect()
 }
 
 /// udev writes bytes that are unsafe in a name as `\x20`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use collector::{Host, Row, Rows, Table, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
+use crate::{bytes, text_file};
 
 pub(crate) static TABLE: Table<Job, Host> = Table {
     name: "crontab",
@@ -71,7 +71,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Job>, ScanError> {
     Ok(Box::new(paths.into_iter().flat_map(move |path| {
         let content = text_file::read_or_note(&host, &run, TABLE.name, &path);
         let path = Arc::new(path);
-        let jobs = text_file::lines(&content).filter_map(|line| parse(line, &path)).map(Ok);
+        let jobs = bytes::trimmed_lines(&content).filter_map(|line| parse(line, &path)).map(Ok);
         match run.check() {
             Ok(()) => jobs.collect(),
             Err(stop) => vec![Err(stop.into())],
@@ -84,7 +84,7 @@ fn parse(line: &[u8], path: &Arc<PathBuf>) -> Option<Job> {
     if line.is_empty() || line[0] == b'#' || is_variable(line) {
         return None;
     }
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words = bytes::words(line);
     let mut word = || words.next().map(<[u8]>::to_vec);
     let first = word()?;
     let (event, fields) = if first[0] == b'@' {

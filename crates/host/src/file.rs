@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
 use collector::{
-    Host, Row, Rows, Table, elsewhere_text, int, mount_namespace_id, pattern, pid_with_namespace, reason,
-    required, text, unique, vanished,
+    Host, Row, Rows, Table, elsewhere_text, int, mount_namespace_id, or_note, pattern, pid_with_namespace,
+    required, text, unique,
 };
 use model::{Extent, Query, Run, ScanError, Value};
 
@@ -99,7 +99,7 @@ impl Row for File {
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<File>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
-    let found = paths::asked(TABLE.name, &host, query)?;
+    let found = paths::asked(&host, query, TABLE.name)?;
     Ok(Box::new(found.map(move |found| {
         Ok(File {
             found: found?,
@@ -134,12 +134,7 @@ impl File {
     }
 
     fn readable<T>(&self, read: io::Result<T>) -> Option<T> {
-        let note = |error: io::Error| {
-            if !vanished(&error) {
-                self.run.note(TABLE.name, "", reason(&error));
-            }
-        };
-        read.map_err(note).ok()
+        or_note(read, &self.run, TABLE.name, "")
     }
 }
 

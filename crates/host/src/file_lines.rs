@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use collector::{Contents, Host, Row, Rows, Table, hidden, int, reason, required, text, unique, vanished};
+use collector::{Contents, Host, Row, Rows, Table, hidden, int, or_note, required, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
 use crate::lines::Lines;
-use crate::paths;
+use crate::{bytes, paths};
 
 /// How much of a file is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -61,35 +61,16 @@ struct File {
 }
 
 fn open(host: &Host, run: &Run, path: Vec<u8>) -> Option<File> {
-    if !paths::usable(TABLE.name, run, &path) {
+    if !paths::usable(run, TABLE.name, &path) {
         return None;
     }
-    match host.contents(crate::bytes_path(&path)) {
-        Ok(contents) => {
-            if contents.metadata().len() > FILE_BYTES_MAX {
-                run.note(TABLE.name, "", "lines past the first 1 GiB");
-            }
-            Some(File { path: Arc::new(path), lines: Lines::of(contents, run, FILE_BYTES_MAX), number: 0 })
-        }
-        Err(error) => {
-            if !vanished(&error) {
-                run.note(TABLE.name, "", reason(&error));
-            }
-            None
-        }
-    }
+    let contents = or_note(host.contents(bytes::path(&path)), run, TABLE.name, "")?;
+    let lines = Lines::of(contents, run, TABLE.name, FILE_BYTES_MAX);
+    Some(File { path: Arc::new(path), lines, number: 0 })
 }
 
 fn read(file: &mut File, run: &Run) -> Result<Option<FileLine>, ScanError> {
-    let line = match file.lines.read() {
-        Ok(line) => line,
-        Err(error) => {
-            run.check()?;
-            run.note(TABLE.name, "", reason(&error));
-            None
-        }
-    };
-    let Some(line) = line else { return Ok(None) };
+    let Some(line) = file.lines.read()? else { return Ok(None) };
     if line.cut {
         run.note(TABLE.name, "line", "longer than 1 MiB");
     }

@@ -5,7 +5,7 @@ use collector::{
 };
 use model::{Extent, Query, Run, ScanError};
 
-use crate::{passwd, text_file};
+use crate::{bytes, passwd, text_file};
 
 pub(crate) static TABLE: Table<Group, Host> = Table {
     name: "groups",
@@ -65,7 +65,7 @@ fn parse(content: &[u8]) -> Vec<Group> {
         let members = fields.next().unwrap_or_default().split(|b| *b == b',').map(<[u8]>::trim_ascii);
         Some(Group { name, gid, members: members.filter(|m| !m.is_empty()).map(<[u8]>::to_vec).collect() })
     };
-    content.split(|b| *b == b'\n').filter_map(group).collect()
+    bytes::lines(content).filter_map(group).collect()
 }
 
 #[cfg(test)]

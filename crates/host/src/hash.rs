@@ -61,7 +61,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Hashed>, ScanError> {
         sha256: query.uses(&["sha256"]),
         blake3: query.uses(&["blake3"]),
     };
-    let mut found = paths::asked(TABLE.name, host, query)?;
+    let mut found = paths::asked(host, query, TABLE.name)?;
     let (host, run) = (host.clone(), query.run.clone());
     let mut next = move || -> Result<Option<Hashed>, ScanError> {
         // A getter that was stopped in the middle of a file gave NULL: nothing may follow it.

@@ -6,6 +6,7 @@ use collector::{Host, Row, Rows, Rtnetlink, Table, elsewhere_text, repeated, tex
 use model::{Extent, Query, ScanError};
 
 use crate::net::rtnetlink::{Address, interface_names, messages};
+use crate::net::written;
 
 pub(crate) static TABLE: Table<InterfaceAddress, Host> = Table {
     name: "interface_addresses",
@@ -53,10 +54,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<InterfaceAddress>, ScanError>
         let interface = found.label.take().or_else(|| names.get(&found.interface).cloned())?;
         Some(Ok(InterfaceAddress { interface, found }))
     })))
-}
-
-fn written(address: Option<IpAddr>) -> String {
-    address.map_or_else(String::new, |address| address.to_string())
 }
 
 fn mask(of: IpAddr, prefix: u8) -> IpAddr {

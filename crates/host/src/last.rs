@@ -3,8 +3,7 @@
 use collector::{Host, Rows, Table, int, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
-use crate::utmp::{DEAD_PROCESS, Record, Records, USER_PROCESS};
+use crate::utmp::{self, DEAD_PROCESS, Record, USER_PROCESS};
 
 pub(crate) static TABLE: Table<Record, Host> = Table {
     name: "last",
@@ -29,28 +28,11 @@ pub(crate) static TABLE: Table<Record, Host> = Table {
 };
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Record>, ScanError> {
-    let run = query.run.clone();
-    let file = match host.contents("/var/log/wtmp") {
-        Ok(file) => file,
-        Err(error) => {
-            text_file::note(&run, TABLE.name, &error);
-            return Ok(Box::new(std::iter::empty()));
-        }
+    let records = utmp::records(host.contents("/var/log/wtmp"), &query.run, TABLE.name);
+    let told = |r: &Result<Record, _>| {
+        r.as_ref().map_or(true, |record| matches!(record.kind, USER_PROCESS | DEAD_PROCESS))
     };
-    Ok(Box::new(Records::new(file).enumerate().filter_map(move |(n, record)| {
-        if n % 64 == 0
-            && let Err(stop) = run.check()
-        {
-            return Some(Err(stop.into()));
-        }
-        match record {
-            Ok(record) => matches!(record.kind, USER_PROCESS | DEAD_PROCESS).then_some(Ok(record)),
-            Err(error) => {
-                text_file::note(&run, TABLE.name, &error);
-                None
-            }
-        }
-    })))
+    Ok(Box::new(records.filter(told)))
 }
 
 #[cfg(test)]

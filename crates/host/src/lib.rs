@@ -3,6 +3,7 @@
 mod arp_cache;
 mod authorized_keys;
 mod block_devices;
+mod bytes;
 mod crontab;
 mod deb_packages;
 mod descriptors;
@@ -58,9 +59,6 @@ mod users;
 mod utmp;
 
 use collector::{AnyTable, Host};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// Every table that reads the machine, by name.
 pub static TABLES: &[&(dyn AnyTable<Host> + Sync)] = &[
@@ -105,8 +103,3 @@ pub static TABLES: &[&(dyn AnyTable<Host> + Sync)] = &[
     &user_ssh_keys::TABLE,
     &users::TABLE,
 ];
-
-/// A path of any bytes.
-fn bytes_path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
-}

@@ -4,6 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::bytes;
+
 /// The facts of a private key that are no secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct PrivateKey {
@@ -48,7 +50,7 @@ fn field_security_bits(bits: u32) -> u32 {
 
 /// The first private key in a file's content; `None` when there is none.
 pub(crate) fn parse(content: &[u8]) -> Option<PrivateKey> {
-    let mut lines = content.split(|b| *b == b'\n').map(|line| line.trim_ascii_end());
+    let mut lines = bytes::lines(content).map(<[u8]>::trim_ascii_end);
     while let Some(line) = lines.next() {
         let Some(label) = line.strip_prefix(b"-----BEGIN ").and_then(|l| l.strip_suffix(b"-----")) else {
             continue;

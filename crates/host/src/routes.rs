@@ -1,13 +1,13 @@
 //! `routes`: `RTM_GETROUTE` of rtnetlink(7) for every routing table, in the network namespace of the collector.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use collector::{Host, Row, Rows, Rtnetlink, Table, int, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::net::rtnetlink::{Route, interface_names, messages};
+use crate::net::written;
 
 /// How many messages are read between two looks at the clock.
 const POLL_EVERY: usize = 64;
@@ -75,10 +75,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<NamedRoute>, ScanError> {
             .into_iter()
             .chain(routes.map(move |route| Ok(NamedRoute { route, names: names.clone() })))
     })))
-}
-
-fn written(address: Option<IpAddr>) -> String {
-    address.map_or_else(String::new, |address| address.to_string())
 }
 
 /// osquery's words; it knows the first four and calls the rest `other`.

@@ -1,14 +1,12 @@
 //! `sudoers`: from `/etc/sudoers` and what it includes (sudoers(5)).
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use collector::{Host, Row, Rows, Table, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
+use crate::{bytes, text_file};
 
 pub(crate) static TABLE: Table<Rule, Host> = Table {
     name: "sudoers",
@@ -77,7 +75,7 @@ impl Reader<'_> {
         let source = Arc::new(path);
         self.open.push(source.clone());
         for line in logical_lines(&content) {
-            let (header, details) = text_file::first_word(&line);
+            let (header, details) = bytes::first_word(&line);
             let (header, details) = (header.to_vec(), details.to_vec());
             let include = Include::parse(&header, &details);
             self.rules.push(Rule { source: source.clone(), header, details });
@@ -113,8 +111,8 @@ impl Reader<'_> {
             rest = &rest[at + 2..];
         }
         path.extend_from_slice(rest);
-        let path = PathBuf::from(OsString::from_vec(path));
-        source.parent().map_or_else(|| path.clone(), |parent| parent.join(&path))
+        let path = bytes::path(&path);
+        source.parent().map_or_else(|| path.to_owned(), |parent| parent.join(path))
     }
 }
 
@@ -157,7 +155,7 @@ fn path(details: &[u8]) -> Option<Vec<u8>> {
 fn logical_lines(content: &[u8]) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut continued = false;
-    for raw in content.split(|b| *b == b'\n') {
+    for raw in bytes::lines(content) {
         let line = raw.trim_ascii();
         let (text, continues) = match line.strip_suffix(b"\\") {
             Some(text) => (text, true),
@@ -188,7 +186,7 @@ fn logical_lines(content: &[u8]) -> Vec<Vec<u8>> {
 
 /// Whether a line says nothing. `#1000` is a user by number, and `#include` was once the only spelling.
 fn is_comment(line: &[u8]) -> bool {
-    let (word, rest) = text_file::first_word(line);
+    let (word, rest) = bytes::first_word(line);
     match word {
         b"" => true,
         b"#include" | b"#includedir" | b"@include" | b"@includedir" => rest.is_empty(),

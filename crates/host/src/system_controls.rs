@@ -2,7 +2,6 @@
 
 mod config;
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 use collector::{Host, Row, Rows, Table, elsewhere_text, key, or_note, text, unique};
 use config::Config;
 use model::{Extent, Query, Run, ScanError, Value};
+
+use crate::bytes;
 
 pub(crate) static TABLE: Table<Control, Host> = Table {
     name: "system_controls",
@@ -82,7 +83,7 @@ impl Control {
 }
 
 fn place(path: &[u8]) -> PathBuf {
-    Path::new(ROOT).join(OsStr::from_bytes(path))
+    Path::new(ROOT).join(bytes::path(path))
 }
 
 fn subsystem(path: &[u8]) -> &[u8] {

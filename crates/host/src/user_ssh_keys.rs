@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use collector::{Host, Row, Rows, Table, int, key, pid_with_namespace, reason, text, unique, vanished};
+use collector::{Host, Row, Rows, Table, int, key, or_note, pid_with_namespace, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
+use crate::bytes;
 use crate::homes::{self, Home};
 use crate::private_key::{PrivateKey, parse};
 
@@ -54,8 +55,8 @@ impl Row for UserKey {
 fn scan(host: &Host, query: &Query) -> Result<Rows<UserKey>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
     let wanted: Option<Vec<PathBuf>> =
-        query.texts("path").map(|paths| paths.into_iter().map(|p| crate::bytes_path(p).to_owned()).collect());
-    let homes = homes::homes(TABLE.name, &host, query);
+        query.texts("path").map(|paths| paths.into_iter().map(|p| bytes::path(p).to_owned()).collect());
+    let homes = homes::homes(&host, query, TABLE.name);
     let keys = homes.into_iter().flat_map(move |home| {
         let (host, run) = (host.clone(), run.clone());
         let mut files = files(&host, &run, &home);
@@ -71,32 +72,17 @@ fn files(host: &Host, run: &Run, home: &Home) -> Vec<PathBuf> {
     let directory = home.directory.join(".ssh");
     let regular =
         |entry: &collector::Entry| entry.kind.is_none_or(|kind| kind.is_file() || kind.is_symlink());
-    match host.list_sorted(&directory) {
-        Ok(entries) => entries.into_iter().filter(regular).map(|e| directory.join(e.name)).collect(),
-        Err(error) => {
-            note(run, &error);
-            Vec::new()
-        }
-    }
+    let entries = or_note(host.list_sorted(&directory), run, TABLE.name, "").unwrap_or_default();
+    entries.into_iter().filter(regular).map(|e| directory.join(e.name)).collect()
 }
 
 fn read(host: &Host, run: &Run, home: &Home, path: PathBuf) -> Result<Option<UserKey>, ScanError> {
     run.check()?;
     let mut content = Vec::new();
     let contents = homes::open(host, home, &path);
-    match contents.and_then(|contents| contents.take(KEY_BYTES_MAX).read_to_end(&mut content)) {
-        Ok(_) => Ok(parse(&content).map(|key| UserKey { uid: home.uid, path, key })),
-        Err(error) => {
-            note(run, &error);
-            Ok(None)
-        }
-    }
-}
-
-fn note(run: &Run, error: &std::io::Error) {
-    if !vanished(error) && error.kind() != std::io::ErrorKind::NotADirectory {
-        run.note(TABLE.name, "", reason(error));
-    }
+    let read = contents.and_then(|contents| contents.take(KEY_BYTES_MAX).read_to_end(&mut content));
+    let key = or_note(read, run, TABLE.name, "").and_then(|_| parse(&content));
+    Ok(key.map(|key| UserKey { uid: home.uid, path, key }))
 }
 
 #[cfg(test)]

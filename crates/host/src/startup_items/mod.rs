@@ -5,15 +5,13 @@ mod init;
 mod systemd;
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use collector::{Host, Row, Rows, Table, repeated, text};
 use model::{Extent, Query, Run, ScanError};
 
-use crate::passwd;
+use crate::homes::{self, Home};
 use systemd::Unit;
 
 pub(crate) static TABLE: Table<Item, Host> = Table {
@@ -120,12 +118,16 @@ impl Row for Item {
 fn scan(host: &Host, query: &Query) -> Result<Rows<Item>, ScanError> {
     let run = &query.run;
     let mut items = Vec::new();
-    for (home, name) in homes(host, run) {
+    // A directory that is the home of several users is searched once, for the first.
+    let mut seen = HashSet::new();
+    let mut homes = homes::homes(host, query, TABLE.name);
+    homes.retain(|home| seen.insert(home.directory.clone()));
+    for Home { user, directory, .. } in &homes {
         run.check()?;
-        let owner = Some(name.as_slice());
-        items.extend(desktop::autostart(host, run, &home.join(".config/autostart"), owner));
-        items.extend(desktop::scripts(host, run, &home.join(".config/autostart-scripts"), owner));
-        items.extend(systemd::wanted(host, run, &home.join(".config/systemd/user"), owner));
+        let owner = Some(user.as_slice());
+        items.extend(desktop::autostart(host, run, &directory.join(".config/autostart"), owner));
+        items.extend(desktop::scripts(host, run, &directory.join(".config/autostart-scripts"), owner));
+        items.extend(systemd::wanted(host, run, &directory.join(".config/systemd/user"), owner));
     }
     items.extend(init::scripts(host, run));
     items.extend(desktop::autostart(host, run, "/etc/xdg/autostart".as_ref(), None));
@@ -134,14 +136,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Item>, ScanError> {
         items.extend(systemd::wanted(host, run, directory.as_ref(), None));
     }
     Ok(Box::new(items.into_iter().map(Ok)))
-}
-
-/// The home directories of the machine, each with the first account that it belongs to.
-fn homes(host: &Host, run: &Run) -> Vec<(PathBuf, Vec<u8>)> {
-    let accounts = passwd::accounts(host, run, TABLE.name);
-    let mut seen = HashSet::new();
-    let homes = accounts.into_iter().map(|a| (PathBuf::from(OsString::from_vec(a.home)), a.name));
-    homes.filter(|(home, _)| home.is_absolute() && seen.insert(home.clone())).collect()
 }
 
 #[cfg(test)]

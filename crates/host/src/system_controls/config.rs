@@ -9,6 +9,7 @@ use collector::{Host, or_note};
 use model::Run;
 
 use super::{TABLE, swapped};
+use crate::{bytes, text_file};
 
 /// A file hides those of the same name in the directories after its own.
 const DIRECTORIES: [&str; 5] =
@@ -41,7 +42,7 @@ impl Config {
         }
         let mut config = Config::default();
         for path in files.into_values().chain([PathBuf::from(LAST)]) {
-            if let Some(content) = or_note(host.read(path), run, TABLE.name, "config_value") {
+            if let Some(content) = or_note(text_file::read(host, path), run, TABLE.name, "config_value") {
                 config.add(&content);
             }
         }
@@ -49,20 +50,19 @@ impl Config {
     }
 
     fn add(&mut self, content: &[u8]) {
-        for line in content.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+        for line in bytes::trimmed_lines(content) {
             if line.starts_with(b"#") || line.starts_with(b";") {
                 continue;
             }
             // A dash asks to go on when the setting fails.
             let (dash, line) = line.strip_prefix(b"-").map_or((false, line), |line| (true, line));
-            match line.iter().position(|b| *b == b'=') {
+            match bytes::split_once(line, b'=') {
                 None if dash => {
                     self.excluded.insert(path_of(line.trim_ascii()));
                 }
                 None => {}
-                Some(at) => {
-                    let (path, value) =
-                        (path_of(line[..at].trim_ascii()), line[at + 1..].trim_ascii().to_vec());
+                Some((name, value)) => {
+                    let (path, value) = (path_of(name.trim_ascii()), value.trim_ascii().to_vec());
                     if path.iter().any(|b| matches!(b, b'*' | b'?')) {
                         self.globs.push((path, value));
                     } else {
