@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use collector::{Host, Row, Rows, Table, elsewhere_text, int, or_note, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
-use crate::memory_info;
+use crate::{bytes, memory_info};
 
 pub(crate) static TABLE: Table<System, Host> = Table {
     name: "system_info",
@@ -25,14 +25,14 @@ pub(crate) static TABLE: Table<System, Host> = Table {
         text("cpu_type", "Hardware: `x86_64`.", |s| {
             or_note(s.host.machine(), &s.run, TABLE.name, "cpu_type").into()
         }),
-        text("cpu_subtype", "Number of the processor's model.", |s| s.cpu().model.as_deref().into()),
-        text("cpu_brand", "Name of the processor.", |s| s.cpu().brand.as_deref().into()),
+        text("cpu_subtype", "Number of the processor's model.", |s| s.cpu().model.as_ref().into()),
+        text("cpu_brand", "Name of the processor.", |s| s.cpu().brand.as_ref().into()),
         int("cpu_physical_cores", "Cores that are online.", |s| s.topology().map(|t| t.cores).into()),
         int("cpu_logical_cores", "Threads of all cores that are online.", |s| {
             s.topology().map(|t| t.threads).into()
         }),
         int("cpu_sockets", "Processor packages.", |s| s.topology().and_then(|t| t.sockets).into()),
-        text("cpu_microcode", "Revision of the microcode.", |s| s.cpu().microcode.as_deref().into()),
+        text("cpu_microcode", "Revision of the microcode.", |s| s.cpu().microcode.as_ref().into()),
         int("physical_memory", "Usable bytes of memory.", |s| s.physical_memory().into()),
         text("hardware_vendor", "Maker of the machine.", |s| s.firmware(VENDOR).into()),
         text("hardware_model", "Its model.", |s| s.firmware(s.lenovo(MODEL, VERSION)).into()),
@@ -88,9 +88,9 @@ impl Row for System {}
 
 #[derive(Debug, Default, PartialEq)]
 struct Cpu {
-    brand: Option<String>,
-    model: Option<String>,
-    microcode: Option<String>,
+    brand: Option<Vec<u8>>,
+    model: Option<Vec<u8>>,
+    microcode: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,7 @@ impl System {
 
     fn cpu(&self) -> &Cpu {
         self.cpu.get_or_init(|| {
-            let content = or_note(self.host.read_text("/proc/cpuinfo"), &self.run, TABLE.name, "cpu_brand");
+            let content = or_note(self.host.read("/proc/cpuinfo"), &self.run, TABLE.name, "cpu_brand");
             content.map_or_else(Cpu::default, |content| parse_cpu(&content))
         })
     }
@@ -158,14 +158,15 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<System>, ScanError> {
 }
 
 /// The first processor stands for all.
-fn parse_cpu(content: &str) -> Cpu {
+fn parse_cpu(content: &[u8]) -> Cpu {
     let mut cpu = Cpu::default();
-    for (name, value) in content.lines().take_while(|l| !l.is_empty()).filter_map(|l| l.split_once(':')) {
-        let value = || Some(value.trim().to_owned());
-        match name.trim() {
-            "model name" => cpu.brand = value(),
-            "model" => cpu.model = value(),
-            "microcode" => cpu.microcode = value(),
+    let first = bytes::lines(content).take_while(|line| !line.is_empty());
+    for (name, value) in first.filter_map(|line| bytes::split_once(line, b':')) {
+        let value = || Some(value.trim_ascii().to_vec());
+        match name.trim_ascii() {
+            b"model name" => cpu.brand = value(),
+            b"model" => cpu.model = value(),
+            b"microcode" => cpu.microcode = value(),
             _ => {}
         }
     }
@@ -206,11 +207,11 @@ mod tests {
     #[test]
     fn the_first_processor_is_described() {
         let cpu = parse_cpu(
-            "processor\t: 0\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R)\nmicrocode\t: 0x1\npower management:\n\nmodel\t\t: 9\n",
+            b"processor\t: 0\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R)\nmicrocode\t: 0x1\npower management:\n\nmodel\t\t: 9\n",
         );
-        assert_eq!(cpu.brand.as_deref(), Some("Intel(R) Xeon(R)"));
-        assert_eq!((cpu.model.as_deref(), cpu.microcode.as_deref()), (Some("207"), Some("0x1")));
-        assert_eq!(parse_cpu("processor\t: 0\nCPU part\t: 0xd0c\n"), Cpu::default());
+        assert_eq!(cpu.brand.as_deref(), Some(&b"Intel(R) Xeon(R)"[..]));
+        assert_eq!((cpu.model.as_deref(), cpu.microcode.as_deref()), (Some(&b"207"[..]), Some(&b"0x1"[..])));
+        assert_eq!(parse_cpu(b"processor\t: 0\nCPU part\t: 0xd0c\n"), Cpu::default());
     }
 
     #[test]
