@@ -20,7 +20,7 @@ pub(crate) static TABLE: Table<Authorized, Host> = Table {
     identity: repeated(&["uid", "key_file", "key"]),
     extent: Extent::Whole { rows: 20 },
     columns: &[
-        key(int("uid", "User id of the account.", |a| a.file.uid.into())),
+        key(int("uid", "User ID of the account.", |a| a.file.uid.into())),
         text("algorithm", "`ssh-ed25519`, `ssh-rsa` …; NULL for a line that is not understood.", |a| {
             a.key.algorithm.as_ref().into()
         }),

@@ -27,8 +27,8 @@ pub(crate) static TABLE: Table<File, Host> = Table {
         }))),
         text("filename", "Last name of the path.", |f| f.found.filename().into()),
         int("inode", "Inode number.", |f| f.stat(MetadataExt::ino)),
-        int("uid", "User id of the owner.", |f| f.stat(MetadataExt::uid)),
-        int("gid", "Group id of the file.", |f| f.stat(MetadataExt::gid)),
+        int("uid", "User ID of the owner.", |f| f.stat(MetadataExt::uid)),
+        int("gid", "Group ID of the file.", |f| f.stat(MetadataExt::gid)),
         text("mode", "Permission bits in octal: `0644`, `4755`.", |f| {
             f.stat(|m| format!("{:04o}", m.mode() & 0o7777))
         }),

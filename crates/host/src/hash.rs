@@ -1,4 +1,4 @@
-//! `hash`: digests of what regular files hold.
+//! `hash`: digests of what regular files hold: MD5 (RFC 1321), SHA-1 and SHA-256 (FIPS 180-4), BLAKE3.
 
 use std::io::ErrorKind;
 use std::sync::OnceLock;

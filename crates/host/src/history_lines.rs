@@ -1,4 +1,4 @@
-//! How shells write their histories: bash(1), tcsh(1), zshoptions(1) and history_file.c of fish, ksh(1).
+//! How shells write their histories: one reader for the forms that [`Format`] describes.
 
 use std::io::Read;
 

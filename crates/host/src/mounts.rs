@@ -19,7 +19,7 @@ pub(crate) static TABLE: Table<Mount, Host> = Table {
         text("type", "Kind of file system: `ext4`.", |m| (&m.line.kind).into()),
         int(
             "blocks_size",
-            "Bytes in a block. The counts are those of whatever is mounted last at the path.",
+            "Bytes in a block of whatever is mounted last at the path, as are the counts.",
             |m| m.stats().map(|s| s.block_size).into(),
         ),
         int("blocks", "Blocks in all.", |m| m.stats().map(|s| s.blocks).into()),

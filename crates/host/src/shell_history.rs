@@ -27,7 +27,7 @@ pub(crate) static TABLE: Table<Entry, Host> = Table {
     identity: repeated(&["uid", "history_file", "command"]),
     extent: Extent::PerKey { keys: 30, rows: 1000 },
     columns: &[
-        key(int("uid", "User id of the home.", |e| e.file.uid.into())),
+        key(int("uid", "User ID of the home.", |e| e.file.uid.into())),
         int("time", "When it was typed, in seconds since 1970; NULL when the shell did not note it.", |e| {
             e.command.time.into()
         }),

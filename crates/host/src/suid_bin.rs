@@ -26,10 +26,10 @@ pub(crate) static TABLE: Table<SuidBin, Host> = Table {
     extent: Extent::Whole { rows: 20 },
     columns: &[
         text("path", "Path of the file, or of a link to it.", |s| s.found.path().into()),
-        text("username", "Name of the owner, or the user id when it has none.", |s| {
+        text("username", "Name of the owner, or the user ID when it has none.", |s| {
             s.names.user(s.metadata.uid()).into()
         }),
-        text("groupname", "Name of the group, or the group id when it has none.", |s| {
+        text("groupname", "Name of the group, or the group ID when it has none.", |s| {
             s.names.group(s.metadata.gid()).into()
         }),
         text("permissions", "`S` for setuid, `G` for setgid, `SG` for both.", |s| match s.metadata.mode() {

@@ -1,4 +1,4 @@
-//! `user_ssh_keys`: private keys in `~/.ssh`, by their headers. No key material leaves the parser.
+//! `user_ssh_keys`: private keys in `~/.ssh` (ssh-keygen(1), FILES), by their headers. No key material leaves the parser.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub(crate) static TABLE: Table<UserKey, Host> = Table {
     identity: unique(&["uid", "path"]),
     extent: Extent::Whole { rows: 20 },
     columns: &[
-        key(int("uid", "User id of the home.", |k| k.uid.into())),
+        key(int("uid", "User ID of the home.", |k| k.uid.into())),
         key(text("path", "Path of the key.", |k| (&k.path).into())),
         int("encrypted", "1 when a passphrase is needed to use the key.", |k| k.key.encrypted.into()),
         text(

@@ -1,4 +1,4 @@
-//! Names on the disk, as they are found.
+//! Names on the disk, as readdir(3) and lstat(2) tell of them.
 
 use std::fs::FileType;
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! Init scripts of System V: `/etc/init.d`, started through the `S` links of `/etc/rc?.d`.
+//! Init scripts of System V (update-rc.d(8)): `/etc/init.d`, started through the `S` links of `/etc/rc?.d`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
