@@ -6,31 +6,16 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use model::Run;
 use rustix::fs::OFlags;
 
 use crate::ProcessCollector;
 
 /// The largest file that [`Host::read`] takes in whole, in bytes. System files are far smaller.
 const READ_MAX: u64 = 64 << 20;
-
-/// How long [`Host::filesystem_while`] waits for an answer, and how often it asks whether to go on.
-const FILESYSTEM_WAIT: Duration = Duration::from_secs(1);
-const FILESYSTEM_POLL: Duration = Duration::from_millis(50);
-/// Questions about file systems that may be without an answer at a time, in this process.
-const FILESYSTEM_ASKING_MAX: usize = 32;
-/// Bytes of stack for a thread that makes one system call.
-const FILESYSTEM_STACK: usize = 64 << 10;
-
-/// Magic numbers of file systems whose files are made up when they are read (statfs(2)).
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 /// A machine that tables read: this one, or a directory that looks like one.
 ///
@@ -66,23 +51,6 @@ impl Iterator for Entries {
         let entry = self.0.find_map(Result::ok)?;
         Some(Entry { kind: entry.file_type().ok(), name: entry.file_name() })
     }
-}
-
-/// What `statvfs` tells of a mounted file system.
-#[derive(Clone, Copy, Debug)]
-pub struct FilesystemStats {
-    /// Bytes in a block, the unit in which the file system counts.
-    pub block_size: u64,
-    /// Blocks in all.
-    pub blocks: u64,
-    /// Blocks that are free.
-    pub blocks_free: u64,
-    /// Blocks that are free to an ordinary user.
-    pub blocks_available: u64,
-    /// Inodes in all.
-    pub inodes: u64,
-    /// Inodes that are free.
-    pub inodes_free: u64,
 }
 
 /// Which file a path leads to, whatever its name.
@@ -161,37 +129,12 @@ impl Host {
             .unwrap_or_else(|not_utf8| String::from_utf8_lossy(not_utf8.as_bytes()).into_owned()))
     }
 
-    fn open(&self, path: &Path) -> io::Result<File> {
+    /// Opens a file for reading, which never waits for a writer or a terminal.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
         std::fs::OpenOptions::new()
             .read(true)
             .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC).bits() as i32)
             .open(self.place(path))
-    }
-
-    /// Opens a file whose path a query named, to read what it holds.
-    ///
-    /// Never blocks and never has an effect: a FIFO, a device, a directory and a file of procfs or sysfs are
-    /// refused with a reason (`/proc/PID/exe`, which leads to a real file, is not).
-    pub fn contents(&self, path: impl AsRef<Path>) -> io::Result<Contents> {
-        let path = path.as_ref();
-        // Asked before it is opened, because opening a device can have an effect.
-        let kind = self.stat(path)?.file_type();
-        if !kind.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, not_regular(kind)));
-        }
-        let file = self.open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, not_regular(metadata.file_type())));
-        }
-        #[cfg(target_os = "linux")]
-        {
-            let magic = rustix::fs::fstatfs(&file)?.f_type as i64;
-            if magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "a file of procfs or sysfs"));
-            }
-        }
-        Ok(Contents { file, metadata })
     }
 
     /// The names in a directory, without `.` and `..`, in the order that the file system gives.
@@ -287,138 +230,12 @@ impl Host {
         }
         crate::RtnetlinkDump::start(what)
     }
-
-    /// How full the file system of a path is. Unsupported for a directory that stands for a machine.
-    pub fn filesystem(&self, path: impl AsRef<Path>) -> io::Result<FilesystemStats> {
-        if !self.is_live() {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        let s = rustix::fs::statvfs(path.as_ref())?;
-        Ok(FilesystemStats {
-            block_size: s.f_frsize,
-            blocks: s.f_blocks,
-            blocks_free: s.f_bfree,
-            blocks_available: s.f_bavail,
-            inodes: s.f_files,
-            inodes_free: s.f_ffree,
-        })
-    }
-
-    /// As [`Host::filesystem`], for at most a second and only while `wait` says so.
-    ///
-    /// A file system whose server is gone may never answer, and nothing can interrupt the system call; its
-    /// thread is then left behind, of which there are never more than a few.
-    pub fn filesystem_while(
-        &self,
-        path: impl Into<PathBuf>,
-        wait: impl Fn() -> bool,
-    ) -> io::Result<FilesystemStats> {
-        static ASKING: AtomicUsize = AtomicUsize::new(0);
-        struct Asking;
-        impl Drop for Asking {
-            fn drop(&mut self) {
-                ASKING.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-
-        let asking = (ASKING.fetch_add(1, Ordering::Relaxed), Asking);
-        if asking.0 >= FILESYSTEM_ASKING_MAX {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "too many file systems do not answer"));
-        }
-        let (answer, answered) = mpsc::sync_channel(1);
-        let (host, path) = (self.clone(), path.into());
-        std::thread::Builder::new().name("statvfs".into()).stack_size(FILESYSTEM_STACK).spawn(move || {
-            let _asking = asking;
-            // Nobody listens any more when the wait was over first.
-            let _ = answer.send(host.filesystem(path));
-        })?;
-        let started = Instant::now();
-        loop {
-            match answered.recv_timeout(FILESYSTEM_POLL) {
-                Ok(stats) => return stats,
-                Err(mpsc::RecvTimeoutError::Timeout) if started.elapsed() < FILESYSTEM_WAIT && wait() => {}
-                Err(_) => {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer"));
-                }
-            }
-        }
-    }
-}
-
-/// A regular file that is open for reading.
-#[derive(Debug)]
-pub struct Contents {
-    file: File,
-    metadata: Metadata,
-}
-
-impl Contents {
-    /// What fstat(2) said of it when it was opened.
-    pub fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
-    /// What fstat(2) says now: differs from [`Contents::metadata`] when the file changed while it was read.
-    pub fn metadata_now(&self) -> io::Result<Metadata> {
-        self.file.metadata()
-    }
-
-    /// Whether the file changed since it was opened, by size, modification or change time.
-    pub fn changed(&self) -> io::Result<bool> {
-        let stamp = |m: &Metadata| (m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
-        Ok(stamp(&self.metadata) != stamp(&self.metadata_now()?))
-    }
-}
-
-impl Read for Contents {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-}
-
-fn not_regular(kind: FileType) -> &'static str {
-    match kind {
-        k if k.is_dir() => "a directory",
-        k if k.is_fifo() => "a FIFO",
-        k if k.is_socket() => "a socket",
-        k if k.is_char_device() => "a character device",
-        k if k.is_block_device() => "a block device",
-        _ => "not a regular file",
-    }
-}
-
-/// Whether an error only says that the thing is gone, which makes a skipped row and not a note.
-pub fn vanished(error: &io::Error) -> bool {
-    const ESRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
-}
-
-/// An error in a few words, for a note: `permission denied`.
-pub fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        io::ErrorKind::NotFound => "not found".into(),
-        _ if error.raw_os_error().is_none() => error.to_string(),
-        kind => kind.to_string(),
-    }
-}
-
-/// What was read, or `None`: with a note of why, unless the thing is only not there.
-pub fn or_note<T>(read: io::Result<T>, run: &Run, table: &'static str, column: &'static str) -> Option<T> {
-    match read {
-        Ok(value) => Some(value),
-        Err(error) => {
-            if !vanished(&error) {
-                run.note(table, column, reason(&error));
-            }
-            None
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vanished;
 
     #[test]
     fn a_real_path_stays_inside_of_a_fixture() {
@@ -434,22 +251,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_system_answers_or_the_wait_ends() {
-        let stats = Host::live().filesystem_while("/", || true).unwrap();
-        assert!(stats.block_size > 0 && stats.blocks >= stats.blocks_free);
-        assert!(Host::live().filesystem_while("/no/such/place", || true).is_err());
-    }
-
-    #[test]
-    fn a_missing_thing_makes_no_note_and_an_unreadable_one_does() {
-        let run = Run::unlimited();
-        assert_eq!(or_note(Err::<(), _>(io::ErrorKind::NotFound.into()), &run, "t", "c"), None);
-        assert_eq!(run.notes(), []);
-        assert_eq!(or_note(Err::<(), _>(io::ErrorKind::PermissionDenied.into()), &run, "t", "c"), None);
-        assert_eq!(run.notes()[0].reason, "permission denied");
-    }
-
-    #[test]
     fn a_fixture_is_read_in_place_of_the_machine() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
@@ -458,15 +259,5 @@ mod tests {
         assert_eq!(host.read_text("/etc/hostname").unwrap(), "fixture\n");
         assert_eq!(host.list_sorted("/etc").unwrap()[0].name, "hostname");
         assert!(!host.is_live());
-    }
-
-    #[test]
-    fn contents_refuses_what_is_not_a_regular_file() {
-        let refused = |path: &str| Host::live().contents(path).map(drop).unwrap_err().to_string();
-        assert_eq!(refused("/dev/zero"), "a character device");
-        assert_eq!(refused("/tmp"), "a directory");
-        if cfg!(target_os = "linux") {
-            assert_eq!(refused("/proc/version"), "a file of procfs or sysfs");
-        }
     }
 }

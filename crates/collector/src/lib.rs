@@ -3,16 +3,26 @@
 //! A table does not know SQLite, and it opens nothing by itself: it asks [`Host`], which a test points at a
 //! fixture directory.
 
+mod contents;
+mod filesystem;
 mod host;
 mod process;
+#[cfg(target_os = "linux")]
+mod rtnetlink;
 mod table;
+mod unread;
 
-pub use host::{Contents, Entries, Entry, FilesystemStats, Host, reason, vanished};
+pub use contents::Contents;
+pub use filesystem::FilesystemStats;
+pub use host::{Entries, Entry, FileId, Host};
 pub use process::{
     Exe, Image, Io, Memory, Namespaces, Process, ProcessCollector, ProcessQuery, ProcessReader,
     ProcessRecord, ProcessRecords, Reads, Started, Stat, Status,
 };
+#[cfg(target_os = "linux")]
+pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{
     AnyTable, Column, Row, Rows, Scan, Snapshot, Table, blob, elsewhere_int, elsewhere_text, hidden, int,
-    key, pattern, ranged, real, repeated, required, text, unique,
+    key, mount_namespace_id, pattern, pid_with_namespace, ranged, real, repeated, required, text, unique,
 };
+pub use unread::{note, or_note, reason, vanished};

@@ -67,6 +67,16 @@ pub const fn elsewhere_text<R>(name: &'static str) -> Column<R> {
     hidden(text(name, "Filled on other platforms; NULL here.", nothing))
 }
 
+/// The hidden column in which osquery takes the process whose namespaces a table is to look into: always 0 here.
+pub const fn pid_with_namespace<R>() -> Column<R> {
+    hidden(int("pid_with_namespace", "Always 0: the namespaces of the collector.", |_| Value::Int(0)))
+}
+
+/// The hidden column in which osquery names the mount namespace of a row from a container: always NULL here.
+pub const fn mount_namespace_id<R>() -> Column<R> {
+    hidden(text("mount_namespace_id", "Always NULL: the mount namespace of the collector.", nothing))
+}
+
 /// Left out of `SELECT *`.
 pub const fn hidden<R>(mut column: Column<R>) -> Column<R> {
     column.hidden = true;

@@ -1,7 +1,9 @@
 //! `arp_cache`: from `/proc/net/arp` (arp_seq_show in net/ipv4/arp.c), in the network namespace of the collector.
 
-use collector::{Host, Row, Rows, Table, reason, repeated, text, vanished};
+use collector::{Host, Row, Rows, Table, or_note, repeated, text};
 use model::{Extent, Query, ScanError};
+
+use crate::bytes;
 
 pub(crate) static TABLE: Table<Neighbour, Host> = Table {
     name: "arp_cache",
@@ -35,23 +37,15 @@ impl Row for Neighbour {
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Neighbour>, ScanError> {
-    let neighbours = match host.read("/proc/net/arp") {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            if !vanished(&error) {
-                query.run.note(TABLE.name, "", reason(&error));
-            }
-            Vec::new()
-        }
-    };
-    Ok(Box::new(neighbours.into_iter().map(Ok)))
+    let content = or_note(host.read("/proc/net/arp"), &query.run, TABLE.name, "").unwrap_or_default();
+    Ok(Box::new(parse(&content).into_iter().map(Ok)))
 }
 
 /// `IP address, HW type, Flags, HW address, Mask, Device` under a heading.
 fn parse(content: &[u8]) -> Vec<Neighbour> {
     const ATF_PERM: u32 = 0x4;
     let neighbour = |line: &[u8]| {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words = bytes::words(line);
         let mut text = || std::str::from_utf8(words.next()?).ok();
         let (address, _hardware) = (text()?.to_owned(), text()?);
         let flags = u32::from_str_radix(text()?.strip_prefix("0x")?, 16).ok()?;
@@ -59,7 +53,7 @@ fn parse(content: &[u8]) -> Vec<Neighbour> {
         let interface = words.next()?.to_vec();
         Some(Neighbour { address, mac, interface, permanent: flags & ATF_PERM != 0 })
     };
-    content.split(|b| *b == b'\n').filter_map(neighbour).collect()
+    bytes::lines(content).filter_map(neighbour).collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `authorized_keys`: who may log in as whom, from `~/.ssh/authorized_keys` (sshd(8), AUTHORIZED_KEYS FILE
 //! FORMAT). Other places that sshd_config may name are not read.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use collector::{Contents, Host, Row, Rows, Table, hidden, int, key, reason, repeated, text, vanished};
-use model::{Extent, Query, Run, ScanError};
+use collector::{Contents, Host, Row, Rows, Table, int, key, pid_with_namespace, repeated, text};
+use model::{Extent, Query, ScanError};
 
-use crate::homes::{self, Home};
+use crate::bytes;
+use crate::homes::{self, HomeFile};
 use crate::lines::Lines;
 
 /// How much of a file is read, in bytes.
@@ -20,7 +20,7 @@ pub(crate) static TABLE: Table<Authorized, Host> = Table {
     identity: repeated(&["uid", "key_file", "key"]),
     extent: Extent::Whole { rows: 20 },
     columns: &[
-        key(int("uid", "User id of the account.", |a| a.file.uid.into())),
+        key(int("uid", "User ID of the account.", |a| a.file.uid.into())),
         text("algorithm", "`ssh-ed25519`, `ssh-rsa` …; NULL for a line that is not understood.", |a| {
             a.key.algorithm.as_ref().into()
         }),
@@ -32,22 +32,15 @@ pub(crate) static TABLE: Table<Authorized, Host> = Table {
         }),
         text("comment", "What follows the key; NULL for nothing.", |a| a.key.comment.as_ref().into()),
         text("key_file", "Path of the file.", |a| (&a.file.path).into()),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT username, algorithm, comment FROM users JOIN authorized_keys USING (uid)"],
 };
 
 pub(crate) struct Authorized {
-    file: Arc<File>,
+    file: Arc<HomeFile>,
     key: Key,
-}
-
-struct File {
-    uid: u32,
-    path: PathBuf,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -67,52 +60,25 @@ impl Row for Authorized {
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Authorized>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
-    let homes = homes::homes(TABLE.name, &host, query);
+    let homes = homes::homes(&host, query, TABLE.name);
     let files = homes.into_iter().flat_map(|home| FILES.iter().map(move |name| (home.clone(), name)));
     Ok(Box::new(files.flat_map(move |(home, name)| {
-        let file = Arc::new(File { uid: home.uid, path: home.directory.join(name) });
-        let mut lines = open(&host, &run, &home, &file);
-        let run = run.clone();
+        let file = Arc::new(home.file(name));
+        let mut lines = homes::lines(&host, &run, TABLE.name, &home, &file.path, FILE_BYTES_MAX);
         std::iter::from_fn(move || {
-            let key = next(lines.as_mut()?, &run).transpose()?;
+            let key = next(lines.as_mut()?).transpose()?;
             Some(key.map(|key| Authorized { file: file.clone(), key }))
         })
     })))
 }
 
-fn open(host: &Host, run: &Run, home: &Home, file: &File) -> Option<Lines<Contents>> {
-    match homes::open(host, home, &file.path) {
-        Ok(contents) => {
-            if contents.metadata().len() > FILE_BYTES_MAX {
-                run.note(TABLE.name, "", "lines past the first 64 MiB");
-            }
-            Some(Lines::of(contents, run, FILE_BYTES_MAX))
-        }
-        Err(error) => {
-            if !vanished(&error) && error.kind() != std::io::ErrorKind::NotADirectory {
-                run.note(TABLE.name, "", reason(&error));
-            }
-            None
+fn next(lines: &mut Lines<Contents>) -> Result<Option<Key>, ScanError> {
+    while let Some(line) = lines.read()? {
+        if let Some(key) = parse(&line.bytes) {
+            return Ok(Some(key));
         }
     }
-}
-
-fn next(lines: &mut Lines<Contents>, run: &Run) -> Result<Option<Key>, ScanError> {
-    loop {
-        match lines.read() {
-            Ok(None) => return Ok(None),
-            Ok(Some(line)) => {
-                if let Some(key) = parse(&line.bytes) {
-                    return Ok(Some(key));
-                }
-            }
-            Err(error) => {
-                run.check()?;
-                run.note(TABLE.name, "", reason(&error));
-                return Ok(None);
-            }
-        }
-    }
+    Ok(None)
 }
 
 /// A line of the file; `None` for an empty one and for a comment.
@@ -131,12 +97,12 @@ fn parse(line: &[u8]) -> Option<Key> {
 }
 
 fn key_of(text: &[u8]) -> Option<Key> {
-    let (algorithm, rest) = word(text);
+    let (algorithm, rest) = bytes::first_word(text);
     let known: [&[u8]; 3] = [b"ssh-", b"ecdsa-sha2-", b"sk-"];
     if !known.iter().any(|start| algorithm.starts_with(start)) {
         return None;
     }
-    let (key, comment) = word(rest);
+    let (key, comment) = bytes::first_word(rest);
     let comment = (!comment.is_empty()).then(|| comment.to_vec());
     (!key.is_empty()).then(|| Key {
         options: None,
@@ -144,12 +110,6 @@ fn key_of(text: &[u8]) -> Option<Key> {
         key: key.to_vec(),
         comment,
     })
-}
-
-/// The first word, and what follows it.
-fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-    (&text[..end], text[end..].trim_ascii_start())
 }
 
 /// Options end at the first blank that is not in quotes; a quote within quotes follows a backslash.
@@ -170,7 +130,7 @@ fn options_end(line: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{self, text};
+    use crate::fixture::Fixture;
 
     fn key(options: Option<&str>, algorithm: &str, key: &str, comment: Option<&str>) -> Option<Key> {
         let owned = |text: &str| text.as_bytes().to_vec();
@@ -210,14 +170,14 @@ mod tests {
 
     #[test]
     fn a_keyed_scan_has_the_rows_of_the_full_one() {
-        let machine = probe::Fixture::new();
-        machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n");
-        machine.file("/home/a/.ssh/authorized_keys", "ssh-rsa AAAA one\n");
-        machine.file("/home/b/.ssh/authorized_keys2", "ssh-rsa BBBB two\nssh-rsa BBBB two\n");
-        let all = machine.rows(&TABLE, &[]);
+        let machine = Fixture::new();
+        machine
+            .file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n")
+            .file("/home/a/.ssh/authorized_keys", "ssh-rsa AAAA one\n")
+            .file("/home/b/.ssh/authorized_keys2", "ssh-rsa BBBB two\nssh-rsa BBBB two\n");
+        let all = machine.scan(&TABLE).lines();
         assert_eq!(all.len(), 3);
-        let keyed = machine.rows(&TABLE, &[("uid", 1001.into())]);
-        assert_eq!(keyed, all[1..]);
-        assert_eq!(text(&keyed[0], &TABLE, "key_file"), "/home/b/.ssh/authorized_keys2");
+        assert_eq!(all[2], "1001|ssh-rsa|BBBB|NULL|two|/home/b/.ssh/authorized_keys2");
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1001).lines(), all[1..]);
     }
 }

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use collector::{Host, Row, Rows, Table, int, key, or_note, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
+use crate::bytes;
+
 pub(crate) static TABLE: Table<Device, Host> = Table {
     name: "block_devices",
     about: "Disks, their partitions, and what is mapped onto them.",
@@ -124,12 +126,12 @@ impl Device {
     }
 
     fn number(&self, device: &OsStr, file: &str) -> Option<i64> {
-        std::str::from_utf8(&self.attribute(device, file)?).ok()?.parse().ok()
+        bytes::decimal(&self.attribute(device, file)?)
     }
 
     fn udev(&self, device: &OsStr) -> HashMap<Vec<u8>, Vec<u8>> {
         let Some(numbers) = self.attribute(device, "dev") else { return HashMap::new() };
-        let file = Path::new("/run/udev/data").join(OsString::from_vec([b"b", numbers.as_slice()].concat()));
+        let file = Path::new("/run/udev/data").join(bytes::path(&[b"b", numbers.as_slice()].concat()));
         let content = or_note(self.host.read(file), &self.run, TABLE.name, "type");
         content.map_or_else(HashMap::new, |content| parse_udev(&content))
     }
@@ -188,11 +190,10 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Device>, ScanError> {
 /// The properties in a file of udev's database: lines of `E:NAME=value`.
 fn parse_udev(content: &[u8]) -> HashMap<Vec<u8>, Vec<u8>> {
     let property = |line: &[u8]| {
-        let line = line.strip_prefix(b"E:")?;
-        let at = line.iter().position(|b| *b == b'=')?;
-        Some((line[..at].to_vec(), line[at + 1..].to_vec()))
+        let (name, value) = bytes::split_once(line.strip_prefix(b"E:")?, b'=')?;
+        Some((name.to_vec(), value.to_vec()))
     };
-    content.split(|b| *b == b'\n').filter_map(property).collect()
+    bytes::lines(content).filter_map(property).collect()
 }
 
 /// udev writes bytes that are unsafe in a name as `\x20`.
@@ -219,7 +220,7 @@ fn decoded(name: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use crate::fixture::Fixture;
 
     #[test]
     fn names_of_nodes_and_of_the_kernel_lead_to_each_other() {
@@ -239,56 +240,37 @@ mod tests {
 
     #[test]
     fn a_disk_a_partition_and_a_mapping_are_described() {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test lays out what the host reads")]
-            std::fs::write(path, content).unwrap();
-        };
-        put("sys/devices/pci/block/sda/dev", "8:0\n");
-        put("sys/devices/pci/block/sda/size", "16384\n");
-        put("sys/devices/pci/block/sda/queue/logical_block_size", "4096\n");
-        put("sys/devices/pci/block/sda/device/vendor", "ATA     \n");
-        put("sys/devices/pci/block/sda/sda1/dev", "8:1\n");
-        put("sys/devices/pci/block/sda/sda1/size", "8192\n");
-        put("sys/devices/pci/block/sda/sda1/partition", "1\n");
-        put("sys/devices/virtual/block/dm-0/slaves/sda1", "");
-        put(
-            "run/udev/data/b8:0",
+        let machine = Fixture::new();
+        machine.file("/sys/devices/pci/block/sda/dev", "8:0\n");
+        machine.file("/sys/devices/pci/block/sda/size", "16384\n");
+        machine.file("/sys/devices/pci/block/sda/queue/logical_block_size", "4096\n");
+        machine.file("/sys/devices/pci/block/sda/device/vendor", "ATA     \n");
+        machine.file("/sys/devices/pci/block/sda/sda1/dev", "8:1\n");
+        machine.file("/sys/devices/pci/block/sda/sda1/size", "8192\n");
+        machine.file("/sys/devices/pci/block/sda/sda1/partition", "1\n");
+        machine.file("/sys/devices/virtual/block/dm-0/slaves/sda1", "");
+        machine.file(
+            "/run/udev/data/b8:0",
             "S:disk/by-id/x\nE:ID_MODEL=Big_Disk\nE:ID_SERIAL=Big_7\nE:ID_SERIAL_SHORT=7\n",
         );
-        put("run/udev/data/b8:1", "E:ID_MODEL=Big_Disk\nE:ID_FS_TYPE=ext4\nE:ID_FS_LABEL_ENC=my\\x20root\n");
-        put("dev/sda1", "");
-        std::fs::create_dir_all(root.path().join("dev/disk/by-uuid")).unwrap();
-        symlink("../../sda1", root.path().join("dev/disk/by-uuid/12-34")).unwrap();
-        std::fs::create_dir_all(root.path().join("sys/class/block")).unwrap();
+        machine.file(
+            "/run/udev/data/b8:1",
+            "E:ID_MODEL=Big_Disk\nE:ID_FS_TYPE=ext4\nE:ID_FS_LABEL_ENC=my\\x20root\n",
+        );
+        machine.file("/dev/sda1", "");
+        machine.link("/dev/disk/by-uuid/12-34", "../../sda1");
         for (name, place) in
             [("sda", "pci/block/sda"), ("sda1", "pci/block/sda/sda1"), ("dm-0", "virtual/block/dm-0")]
         {
-            let link = root.path().join("sys/class/block").join(name);
-            symlink(Path::new("../../devices").join(place), link).unwrap();
+            machine.link(&format!("/sys/class/block/{name}"), &format!("../../devices/{place}"));
         }
-
-        let query =
-            Query::all(std::sync::Arc::new(collector::AnyTable::<Host>::schema(&TABLE)), Run::unlimited());
-        let rows: Vec<Device> = scan(&Host::at(root.path()), &query).unwrap().map(Result::unwrap).collect();
-        let [mapped, disk, partition] = &rows[..] else { panic!("{} rows", rows.len()) };
-        assert_eq!(mapped.facts().parent.as_deref(), Some(&b"/dev/sda1"[..]));
-        assert_eq!((disk.facts().size, disk.facts().block_size), (Some(2048), Some(4096)));
-        assert_eq!((&disk.facts().parent, &disk.facts().uuid), (&None, &None));
-        assert_eq!(disk.facts().vendor.as_deref(), Some(&b"ATA"[..]));
-        let part = partition.facts();
-        assert_eq!((part.size, part.block_size), (Some(1024), Some(4096)));
-        assert_eq!(
-            (part.parent.as_deref(), part.serial.as_deref()),
-            (Some(&b"/dev/sda"[..]), Some(&b"7"[..]))
-        );
-        assert_eq!((part.uuid.as_deref(), part.kind.as_deref()), (Some(&b"12-34"[..]), Some(&b"ext4"[..])));
-        assert_eq!(
-            (part.label.as_deref(), part.model.as_deref()),
-            (Some(&b"my root"[..]), Some(&b"Big_Disk"[..]))
-        );
-        assert_eq!(query.run.notes(), []);
+        let scan = machine.scan(&TABLE);
+        let expected = [
+            "/dev/dm-0|/dev/sda1|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL",
+            "/dev/sda|NULL|ATA|Big_Disk|7|2048|4096|NULL|NULL|NULL",
+            "/dev/sda1|/dev/sda|ATA|Big_Disk|7|1024|4096|12-34|ext4|my root",
+        ];
+        assert_eq!(scan.lines(), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

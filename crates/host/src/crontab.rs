@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, Table, hidden, int, repeated, text};
+use collector::{Host, Row, Rows, Table, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
+use crate::{bytes, text_file};
 
 pub(crate) static TABLE: Table<Job, Host> = Table {
     name: "crontab",
@@ -28,9 +28,7 @@ pub(crate) static TABLE: Table<Job, Host> = Table {
             |j| (&j.command).into(),
         ),
         text("path", "File that says so.", |j| j.path.as_path().into()),
-        hidden(int("pid_with_namespace", "0: the files of this process's own mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &[
@@ -73,7 +71,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Job>, ScanError> {
     Ok(Box::new(paths.into_iter().flat_map(move |path| {
         let content = text_file::read_or_note(&host, &run, TABLE.name, &path);
         let path = Arc::new(path);
-        let jobs = text_file::lines(&content).filter_map(|line| parse(line, &path)).map(Ok);
+        let jobs = bytes::trimmed_lines(&content).filter_map(|line| parse(line, &path)).map(Ok);
         match run.check() {
             Ok(()) => jobs.collect(),
             Err(stop) => vec![Err(stop.into())],
@@ -86,7 +84,7 @@ fn parse(line: &[u8], path: &Arc<PathBuf>) -> Option<Job> {
     if line.is_empty() || line[0] == b'#' || is_variable(line) {
         return None;
     }
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words = bytes::words(line);
     let mut word = || words.next().map(<[u8]>::to_vec);
     let first = word()?;
     let (event, fields) = if first[0] == b'@' {
@@ -146,18 +144,20 @@ mod tests {
 
     #[test]
     fn jobs_of_all_files_are_listed_in_a_fixed_order() {
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/crontab", "SHELL=/bin/sh\r\n1 * * * * root a\r\n")
             .file("/etc/cron.d/z", "2 * * * * root b\n")
             .file("/etc/cron.d/c", "@daily root c\n")
             .file("/var/spool/cron/crontabs/eve", "* * * * * d\n");
-        let (rows, notes) = machine.rows(&TABLE, &["path", "event", "minute", "command"]);
+        let scan = machine.scan(&TABLE);
         let expected = [
             "/etc/crontab|NULL|1|root a",
             "/etc/cron.d/c|@daily|NULL|root c",
             "/etc/cron.d/z|NULL|2|root b",
             "/var/spool/cron/crontabs/eve|NULL|*|d",
         ];
-        assert_eq!((rows, notes), (expected.map(String::from).to_vec(), vec![]));
+        assert_eq!(scan.texts(&["path", "event", "minute", "command"]), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use collector::{Host, Row, Rows, Table, hidden, int, repeated, text};
-use model::{Extent, Query, ScanError, Value};
+use collector::{
+    Host, Row, Rows, Table, int, mount_namespace_id, or_note, pid_with_namespace, repeated, text,
+};
+use model::{Extent, Query, ScanError};
 
-use crate::text_file;
+use crate::{bytes, text_file};
 
 const ADMINDIR: &str = "/var/lib/dpkg";
 
@@ -36,10 +38,8 @@ pub(crate) static TABLE: Table<Package, Host> = Table {
             p.priority.as_ref().into()
         }),
         text("admindir", "Where dpkg keeps its database; only the usual place is read.", |_| ADMINDIR.into()),
-        hidden(int("pid_with_namespace", "0: the files of this process's own mount namespace.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: other mount namespaces are not read.", |_| Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
     ],
     scan,
     examples: &[
@@ -78,13 +78,8 @@ impl Row for Package {
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Package>, ScanError> {
     let run = &query.run;
-    let mut packages = match host.read(format!("{ADMINDIR}/status")) {
-        Ok(content) => parse(&content, None),
-        Err(error) => {
-            text_file::note(run, TABLE.name, &error);
-            Vec::new()
-        }
-    };
+    let status = or_note(host.read(format!("{ADMINDIR}/status")), run, TABLE.name, "").unwrap_or_default();
+    let mut packages = parse(&status, None);
     // What a dpkg that runs now (or was killed) did last; it is merged into `status` at its end.
     let mut places: HashMap<_, _> = packages.iter().enumerate().map(|(at, p)| (key(p), at)).collect();
     for path in files(host, query, "updates") {
@@ -132,7 +127,7 @@ fn parse(content: &[u8], default_status: Option<&[u8]>) -> Vec<Package> {
             packages.push(package);
         }
     };
-    for line in content.split(|b| *b == b'\n') {
+    for line in bytes::lines(content) {
         if line.trim_ascii().is_empty() {
             finish(std::mem::take(&mut package));
         } else if !line[0].is_ascii_whitespace() {
@@ -144,13 +139,13 @@ fn parse(content: &[u8], default_status: Option<&[u8]>) -> Vec<Package> {
 }
 
 fn field(package: &mut Package, line: &[u8]) {
-    let Some(colon) = line.iter().position(|b| *b == b':') else { return };
-    let (name, value) = (line[..colon].to_ascii_lowercase(), line[colon + 1..].trim_ascii());
-    match name.as_slice() {
+    let Some((name, value)) = bytes::split_once(line, b':') else { return };
+    let value = value.trim_ascii();
+    match name.to_ascii_lowercase().as_slice() {
         b"package" => package.name = value.to_vec(),
         b"version" => package.version = value.to_vec(),
         b"source" => package.source = value.to_vec(),
-        b"installed-size" => package.size = std::str::from_utf8(value).ok().and_then(|n| n.parse().ok()),
+        b"installed-size" => package.size = bytes::decimal(value),
         b"architecture" => package.arch = Some(value.to_vec()),
         b"status" => package.status = value.to_vec(),
         b"maintainer" => package.maintainer = Some(value.to_vec()),
@@ -204,7 +199,8 @@ mod tests {
             package("b", "Status: deinstall ok config-files\n"),
             package("c", "Status: purge ok not-installed\n"),
         ];
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/var/lib/dpkg/status", status.concat())
             .file("/var/lib/dpkg/updates/0001", package("a", "Status: install ok unpacked\n"))
             .file("/var/lib/dpkg/updates/0002", package("d", installed))
@@ -216,6 +212,8 @@ mod tests {
             "d|install ok installed",
             "e|install ok installed",
         ];
-        assert_eq!(machine.rows(&TABLE, &["name", "status"]), (expected.map(String::from).to_vec(), vec![]));
+        let scan = machine.scan(&TABLE);
+        assert_eq!(scan.texts(&["name", "status"]), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

@@ -1,10 +1,11 @@
 //! Open descriptors of processes: the links in `/proc/PID/fd` (proc_pid_fd(5)).
 
-use std::io;
 use std::os::unix::ffi::OsStringExt;
 
-use collector::{Host, reason, vanished};
+use collector::{Host, or_note, reason, vanished};
 use model::{Query, ScanError};
+
+use crate::bytes;
 
 /// How many descriptors are read between two looks at the clock.
 const POLL_EVERY: usize = 64;
@@ -28,7 +29,7 @@ impl Descriptor {
 /// The number in `kind:[number]`, the form of the links of descriptors and namespaces.
 pub(crate) fn bracketed(target: &[u8], kind: &str) -> Option<u64> {
     let number = target.strip_prefix(kind.as_bytes())?.strip_prefix(b":[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(number).ok()?.parse().ok()
+    bytes::decimal(number)
 }
 
 /// The processes that a query asks for by `pid`, or else all of them, ascending.
@@ -44,14 +45,10 @@ pub(crate) fn pids(host: &Host, query: &Query, table: &'static str) -> Vec<i64> 
 
 /// Every process, ascending.
 pub(crate) fn all_pids(host: &Host, query: &Query, table: &'static str) -> Vec<i64> {
-    let entries = match host.list("/proc") {
-        Ok(entries) => entries,
-        Err(error) => {
-            query.run.note(table, "", reason(&error));
-            return Vec::new();
-        }
-    };
-    let mut pids: Vec<i64> = entries.filter_map(|e| number(e.name.as_encoded_bytes())).collect();
+    // Noted also when it is missing: a machine without it tells nothing of any process.
+    let entries = host.list("/proc").inspect_err(|error| query.run.note(table, "", reason(error)));
+    let names = entries.into_iter().flatten();
+    let mut pids: Vec<i64> = names.filter_map(|e| bytes::decimal(e.name.as_encoded_bytes())).collect();
     pids.sort_unstable();
     pids
 }
@@ -66,14 +63,8 @@ fn is_process(host: &Host, pid: i64) -> bool {
 
 /// The thread group that a `/proc/PID/status` belongs to.
 fn tgid(status: &[u8]) -> Option<i64> {
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"))?;
-    number(line.trim_ascii())
-}
-
-fn number(digits: &[u8]) -> Option<i64> {
-    // `parse` would take a sign.
-    let all_digits = digits.iter().all(u8::is_ascii_digit);
-    all_digits.then(|| std::str::from_utf8(digits).ok()?.parse().ok())?
+    let line = bytes::lines(status).find_map(|line| line.strip_prefix(b"Tgid:"))?;
+    bytes::decimal(line.trim_ascii())
 }
 
 /// The open descriptors of a process, ascending. None, and a note, when they are not ours to see.
@@ -83,28 +74,17 @@ pub(crate) fn of(
     table: &'static str,
     pid: i64,
 ) -> Result<Vec<Descriptor>, ScanError> {
-    let unreadable = |error: &io::Error| {
-        if !vanished(error) {
-            query.run.note(table, "", reason(error));
-        }
-    };
     query.run.check()?;
     let directory = format!("/proc/{pid}/fd");
-    let entries = match host.list(&directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            unreadable(&error);
-            return Ok(Vec::new());
-        }
-    };
+    let entries = or_note(host.list(&directory), &query.run, table, "").into_iter().flatten();
     let mut descriptors = Vec::new();
-    for (n, fd) in entries.filter_map(|e| number(e.name.as_encoded_bytes())).enumerate() {
+    for (n, fd) in entries.filter_map(|e| bytes::decimal(e.name.as_encoded_bytes())).enumerate() {
         if n % POLL_EVERY == POLL_EVERY - 1 {
             query.run.check()?;
         }
-        match host.read_link(format!("{directory}/{fd}")) {
-            Ok(target) => descriptors.push(Descriptor { fd, target: target.into_os_string().into_vec() }),
-            Err(error) => unreadable(&error),
+        let target = host.read_link(format!("{directory}/{fd}"));
+        if let Some(target) = or_note(target, &query.run, table, "") {
+            descriptors.push(Descriptor { fd, target: target.into_os_string().into_vec() });
         }
     }
     descriptors.sort_unstable_by_key(|d| d.fd);
@@ -128,15 +108,5 @@ mod tests {
     fn the_thread_group_is_read_from_status() {
         assert_eq!(tgid(b"Name:\tTgid: 7\nUmask:\t0022\nTgid:\t42\nPid:\t43\n"), Some(42));
         assert_eq!(tgid(b"Name:\tx\n"), None);
-    }
-
-    #[test]
-    fn only_digits_are_a_number() {
-        assert_eq!(number(b"42"), Some(42));
-        assert!(
-            [&b"-1"[..], b"+1", b"1a", b"self", b"", b"99999999999999999999"]
-                .iter()
-                .all(|n| number(n).is_none())
-        );
     }
 }

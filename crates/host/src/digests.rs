@@ -77,7 +77,7 @@ pub(crate) fn digests(host: &Host, path: &Path, wanted: Wanted, run: &Run) -> io
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, HASH_TOO_LARGE));
     }
     let digests = read(&mut contents, wanted, run)?;
-    if stamp.rested(SystemTime::now()) && !contents.changed()? {
+    if stamp.rested(SystemTime::now()) && Stamp::of(&contents.metadata_now()?) == stamp {
         cache().put(stamp, digests.or(known));
     }
     Ok(digests)

@@ -4,8 +4,11 @@
 
 use std::net::Ipv4Addr;
 
-use collector::{Host, Row, Rows, Table, hidden, int, reason, repeated, text, vanished};
+use collector::{Host, Row, Rows, Table, int, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
+
+use crate::bytes;
+use crate::text_file;
 
 pub(crate) static TABLE: Table<Resolver, Host> = Table {
     name: "dns_resolvers",
@@ -19,12 +22,12 @@ pub(crate) static TABLE: Table<Resolver, Host> = Table {
             (&r.address).into()
         }),
         text("netmask", "`32` for a name server, the mask of a sort list as an address, or empty.", |r| {
-            r.netmask.as_str().into()
+            (&r.netmask).into()
         }),
         int("options", "Options of the resolver, the same in every row: bits RES_* of resolv.h.", |r| {
             r.options.into()
         }),
-        hidden(int("pid_with_namespace", "Always 0: the configuration of the host itself.", |_| 0.into())),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT address FROM dns_resolvers WHERE type = 'nameserver'"],
@@ -35,7 +38,7 @@ pub(crate) struct Resolver {
     id: i64,
     kind: &'static str,
     address: Vec<u8>,
-    netmask: String,
+    netmask: Vec<u8>,
     options: i64,
 }
 
@@ -46,37 +49,29 @@ impl Row for Resolver {
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Resolver>, ScanError> {
-    let resolvers = match host.read("/etc/resolv.conf") {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            if !vanished(&error) {
-                query.run.note(TABLE.name, "", reason(&error));
-            }
-            Vec::new()
-        }
-    };
-    Ok(Box::new(resolvers.into_iter().map(Ok)))
+    let content = text_file::read_or_note(host, &query.run, TABLE.name, "/etc/resolv.conf");
+    Ok(Box::new(parse(&content).into_iter().map(Ok)))
 }
 
 fn parse(content: &[u8]) -> Vec<Resolver> {
     let (mut servers, mut sorted, mut search) = (Vec::new(), Vec::new(), Vec::new());
     let mut options = RES_INIT | RES_DEFAULT;
-    for line in content.split(|b| *b == b'\n') {
+    for line in bytes::lines(content) {
         // A keyword starts its line, and so does the mark of a comment.
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words = bytes::words(line);
         let keyword = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
         words.next();
         match keyword {
-            b"nameserver" => servers.extend(words.next().map(|word| (word.to_vec(), "32".to_owned()))),
+            b"nameserver" => servers.extend(words.next().map(|word| (word.to_vec(), b"32".to_vec()))),
             b"sortlist" => sorted.extend(words.map(pair_of_sortlist)),
             // The last one of these two lines counts.
-            b"search" => search = words.map(|word| (word.to_vec(), String::new())).collect(),
-            b"domain" => search = words.take(1).map(|word| (word.to_vec(), String::new())).collect(),
+            b"search" => search = words.map(|word| (word.to_vec(), Vec::new())).collect(),
+            b"domain" => search = words.take(1).map(|word| (word.to_vec(), Vec::new())).collect(),
             b"options" => options |= words.map(option_bits).fold(0, |all, bits| all | bits),
             _ => {}
         }
     }
-    let numbered = |kind, found: Vec<(Vec<u8>, String)>| {
+    let numbered = |kind, found: Vec<(Vec<u8>, Vec<u8>)>| {
         let resolver = move |(id, (address, netmask))| Resolver { id, kind, address, netmask, options };
         (0..).zip(found).map(resolver)
     };
@@ -87,12 +82,12 @@ fn parse(content: &[u8]) -> Vec<Resolver> {
 }
 
 /// `130.155.160.0/255.255.240.0`; without a mask, that of the address's class.
-fn pair_of_sortlist(word: &[u8]) -> (Vec<u8>, String) {
+fn pair_of_sortlist(word: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut parts = word.splitn(2, |b| *b == b'/' || *b == b'&');
     let address = parts.next().unwrap_or_default();
     let netmask = match parts.next() {
-        Some(mask) => String::from_utf8_lossy(mask).into_owned(),
-        None => class_mask(address).unwrap_or_default().to_owned(),
+        Some(mask) => mask.to_vec(),
+        None => class_mask(address).unwrap_or_default().into(),
     };
     (address.to_vec(), netmask)
 }
@@ -133,8 +128,8 @@ mod tests {
     use super::*;
 
     fn facts(content: &[u8]) -> Vec<(i64, &'static str, String, String)> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        parse(content).iter().map(|r| (r.id, r.kind, text(&r.address), r.netmask.clone())).collect()
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        parse(content).iter().map(|r| (r.id, r.kind, text(&r.address), text(&r.netmask))).collect()
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `etc_hosts`: from `/etc/hosts` (hosts(5)).
 
-use collector::{Host, Row, Rows, Table, hidden, int, reason, repeated, text, vanished};
+use collector::{Host, Row, Rows, Table, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
+
+use crate::bytes;
+use crate::text_file;
 
 pub(crate) static TABLE: Table<HostsLine, Host> = Table {
     name: "etc_hosts",
@@ -11,7 +14,7 @@ pub(crate) static TABLE: Table<HostsLine, Host> = Table {
     columns: &[
         text("address", "Address, as the file has it.", |l| (&l.address).into()),
         text("hostnames", "Its names, with one space between them.", |l| (&l.hostnames).into()),
-        hidden(int("pid_with_namespace", "Always 0: the file of the host itself.", |_| 0.into())),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT address, hostnames FROM etc_hosts WHERE address NOT IN ('127.0.0.1', '::1')"],
@@ -30,26 +33,18 @@ impl Row for HostsLine {
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<HostsLine>, ScanError> {
-    let lines = match host.read("/etc/hosts") {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            if !vanished(&error) {
-                query.run.note(TABLE.name, "", reason(&error));
-            }
-            Vec::new()
-        }
-    };
-    Ok(Box::new(lines.into_iter().map(Ok)))
+    let content = text_file::read_or_note(host, &query.run, TABLE.name, "/etc/hosts");
+    Ok(Box::new(parse(&content).into_iter().map(Ok)))
 }
 
 fn parse(content: &[u8]) -> Vec<HostsLine> {
     let parse_line = |line: &[u8]| {
         let line = line.split(|b| *b == b'#').next()?;
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words = bytes::words(line);
         let address = words.next()?.to_vec();
         Some(HostsLine { address, hostnames: words.collect::<Vec<_>>().join(&b' ') })
     };
-    content.split(|b| *b == b'\n').filter_map(parse_line).collect()
+    bytes::lines(content).filter_map(parse_line).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! `etc_services`: from `/etc/services` (services(5)).
 
-use collector::{Host, Row, Rows, Table, int, reason, repeated, text, vanished};
+use collector::{Host, Row, Rows, Table, int, repeated, text};
 use model::{Extent, Query, ScanError};
+
+use crate::bytes;
+use crate::text_file;
 
 pub(crate) static TABLE: Table<Service, Host> = Table {
     name: "etc_services",
@@ -35,29 +38,23 @@ impl Row for Service {
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Service>, ScanError> {
-    let services = match host.read("/etc/services") {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            if !vanished(&error) {
-                query.run.note(TABLE.name, "", reason(&error));
-            }
-            Vec::new()
-        }
-    };
-    Ok(Box::new(services.into_iter().map(Ok)))
+    let content = text_file::read_or_note(host, &query.run, TABLE.name, "/etc/services");
+    Ok(Box::new(parse(&content).into_iter().map(Ok)))
 }
 
 fn parse(content: &[u8]) -> Vec<Service> {
-    content.split(|b| *b == b'\n').filter_map(parse_line).collect()
+    bytes::lines(content).filter_map(parse_line).collect()
 }
 
 fn parse_line(line: &[u8]) -> Option<Service> {
     let mut halves = line.splitn(2, |b| *b == b'#');
-    let mut words = halves.next()?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words = bytes::words(halves.next()?);
     let name = words.next()?.to_vec();
-    let mut where_to = words.next()?.splitn(2, |b| *b == b'/');
-    let port = std::str::from_utf8(where_to.next()?).ok()?.parse().ok()?;
-    let protocol = where_to.next().filter(|protocol| !protocol.is_empty())?.to_vec();
+    let (port, protocol) = bytes::split_once(words.next()?, b'/')?;
+    let (port, protocol) = (bytes::decimal(port)?, protocol.to_vec());
+    if protocol.is_empty() {
+        return None;
+    }
     let aliases = words.collect::<Vec<_>>().join(&b' ');
     Some(Service {
         name,

@@ -58,7 +58,7 @@ impl Row for Attribute {
 fn scan(host: &Host, query: &Query) -> Result<Rows<Attribute>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
     let values = query.uses(&["value", "base64"]);
-    let found = paths::asked(TABLE.name, &host, query)?;
+    let found = paths::asked(&host, query, TABLE.name)?;
     Ok(Box::new(found.flat_map(move |found| match found {
         Ok(found) => attributes(&host, &run, found, values).into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error)],
@@ -92,7 +92,7 @@ fn gone(error: &io::Error) -> bool {
 }
 
 fn note(run: &Run, column: &'static str, error: &io::Error) {
-    if !gone(error) && error.kind() != ErrorKind::NotADirectory {
+    if !gone(error) {
         run.note(TABLE.name, column, reason(error));
     }
 }

@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
 use collector::{
-    Host, Row, Rows, Table, elsewhere_text, hidden, int, pattern, reason, required, text, unique, vanished,
+    Host, Row, Rows, Table, elsewhere_text, int, mount_namespace_id, or_note, pattern, pid_with_namespace,
+    required, text, unique,
 };
 use model::{Extent, Query, Run, ScanError, Value};
 
@@ -26,8 +27,8 @@ pub(crate) static TABLE: Table<File, Host> = Table {
         }))),
         text("filename", "Last name of the path.", |f| f.found.filename().into()),
         int("inode", "Inode number.", |f| f.stat(MetadataExt::ino)),
-        int("uid", "User id of the owner.", |f| f.stat(MetadataExt::uid)),
-        int("gid", "Group id of the file.", |f| f.stat(MetadataExt::gid)),
+        int("uid", "User ID of the owner.", |f| f.stat(MetadataExt::uid)),
+        int("gid", "Group ID of the file.", |f| f.stat(MetadataExt::gid)),
         text("mode", "Permission bits in octal: `0644`, `4755`.", |f| {
             f.stat(|m| format!("{:04o}", m.mode() & 0o7777))
         }),
@@ -65,10 +66,8 @@ pub(crate) static TABLE: Table<File, Host> = Table {
         elsewhere_text("shortcut_run"),
         elsewhere_text("shortcut_comment"),
         elsewhere_text("bsd_flags"),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: only one mount namespace is read.", |_| Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
     ],
     scan,
     examples: &[
@@ -100,7 +99,7 @@ impl Row for File {
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<File>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
-    let found = paths::asked(TABLE.name, &host, query)?;
+    let found = paths::asked(&host, query, TABLE.name)?;
     Ok(Box::new(found.map(move |found| {
         Ok(File {
             found: found?,
@@ -135,12 +134,7 @@ impl File {
     }
 
     fn readable<T>(&self, read: io::Result<T>) -> Option<T> {
-        let note = |error: io::Error| {
-            if !vanished(&error) {
-                self.run.note(TABLE.name, "", reason(&error));
-            }
-        };
-        read.map_err(note).ok()
+        or_note(read, &self.run, TABLE.name, "")
     }
 }
 
@@ -168,7 +162,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     use super::*;
-    use crate::probe::{self, Fixture, cell, text};
+    use crate::fixture::{Fixture, Scan};
     use model::{Op, Stop};
 
     const NONE: [String; 0] = [];
@@ -178,16 +172,24 @@ mod tests {
         for path in ["/a/x.conf", "/a/.hidden", "/a/b/y.conf", "/a/b/c/z", "/a/my_dir/w", "/a/mydir2/w"] {
             machine.file(path, path);
         }
-        machine.link("/a/loop", ".");
-        machine.link("/a/up", "..");
-        machine.link("/a/dangling", "nowhere");
-        machine.link("/linked", "a");
+        machine.link("/a/loop", ".").link("/a/up", "..").link("/a/dangling", "nowhere").link("/linked", "a");
         machine
+    }
+
+    /// The paths of the rows, sorted.
+    fn paths(scan: &Scan) -> Vec<String> {
+        let mut paths = scan.texts(&["path"]);
+        paths.sort();
+        paths
+    }
+
+    fn like(column: &str, pattern: &'static str) -> Vec<String> {
+        paths(&tree().scan(&TABLE).when(column, Op::Like, [pattern]))
     }
 
     #[test]
     fn a_percent_stays_within_one_name_and_two_go_all_the_way_down() {
-        let like = |pattern| tree().like(&TABLE, "path", pattern);
+        let like = |pattern| like("path", pattern);
         assert_eq!(like("/a/b/%"), ["/a/b/c", "/a/b/y.conf"]);
         assert_eq!(like("/a/%.conf"), ["/a/x.conf"]);
         assert_eq!(like("/a/%.CONF"), ["/a/x.conf"]);
@@ -207,23 +209,24 @@ mod tests {
 
     #[test]
     fn recursion_does_not_follow_links() {
-        let below = tree().like(&TABLE, "path", "/%%");
+        let below = like("path", "/%%");
         assert_eq!(below.len(), 15, "{below:?}");
         assert!(below.iter().all(|path| !path.starts_with("/a/loop/") && !path.starts_with("/linked/")));
-        assert_eq!(tree().like(&TABLE, "path", "/linked/%%").len(), 13);
+        assert_eq!(like("path", "/linked/%%").len(), 13);
     }
 
     #[test]
     fn a_directory_lists_what_is_in_it() {
         let machine = tree();
-        let rows = |directory: &'static str| machine.rows(&TABLE, &[("directory", directory.into())]);
-        assert_eq!(probe::paths(&TABLE, &rows("/a/b")), ["/a/b/c", "/a/b/y.conf"]);
-        assert_eq!(probe::paths(&TABLE, &rows("/")), ["/a", "/linked"]);
-        let slash = rows("/a/b/");
-        assert_eq!(probe::paths(&TABLE, &slash), ["/a/b/c", "/a/b/y.conf"]);
-        assert!(slash.iter().all(|row| text(row, &TABLE, "directory") == "/a/b/"));
-        assert_eq!(rows("/a/x.conf").len() + rows("a").len() + rows("").len() + rows("/none").len(), 0);
-        let like = |pattern| machine.like(&TABLE, "directory", pattern);
+        let scan = |directory: &'static str| machine.scan(&TABLE).equal("directory", directory);
+        assert_eq!(paths(&scan("/a/b")), ["/a/b/c", "/a/b/y.conf"]);
+        assert_eq!(paths(&scan("/")), ["/a", "/linked"]);
+        assert_eq!(paths(&scan("/a/b/")), ["/a/b/c", "/a/b/y.conf"]);
+        assert_eq!(scan("/a/b/").texts(&["directory"]), ["/a/b/", "/a/b/"]);
+        for none in ["/a/x.conf", "a", "", "/none"] {
+            assert_eq!(paths(&scan(none)), NONE, "{none}");
+        }
+        let like = |pattern| like("directory", pattern);
         assert_eq!(like("/a/m%"), ["/a/my_dir/w", "/a/mydir2/w"]);
         assert_eq!(like("/a/b"), ["/a/b/c", "/a/b/y.conf"]);
         assert_eq!(like("/a/b/%"), ["/a/b/c/z"]);
@@ -233,34 +236,27 @@ mod tests {
     fn a_path_is_given_back_as_it_was_asked_for() {
         let machine = tree();
         let paths = ["/a/b/", "/a/../a/x.conf", "/a/b", "/a/none", "a/b", "/a/b\0", "/a/x.conf/", "/a/b"];
-        let run = Run::unlimited();
-        let equal = [("path", Op::Eq, paths.map(Value::from).to_vec())];
-        let rows = probe::rows(&TABLE, &machine.host(), &equal, &run).unwrap();
-        let found: Vec<_> = rows.iter().map(|row| text(row, &TABLE, "path")).collect();
-        assert_eq!(found, ["/a/b/", "/a/../a/x.conf", "/a/b"]);
-        assert_eq!(text(&rows[0], &TABLE, "filename"), "b");
-        assert_eq!(run.notes().len(), 1, "the relative path: {:?}", run.notes());
+        let scan = machine.scan(&TABLE).when("path", Op::Eq, paths);
+        let found = ["/a/b/|b", "/a/../a/x.conf|x.conf", "/a/b|b"];
+        assert_eq!(scan.texts(&["path", "filename"]), found);
+        assert_eq!(scan.notes().len(), 1, "the relative path: {:?}", scan.notes());
     }
 
     #[test]
     fn a_path_and_a_directory_narrow_to_the_path() {
         let machine = tree();
-        let rows = machine.rows(&TABLE, &[("directory", "/a".into()), ("path", "/a/x.conf".into())]);
-        assert_eq!(probe::paths(&TABLE, &rows), ["/a/x.conf"]);
-        let like = [
-            ("path", Op::Like, vec!["%conf".into()]),
-            ("path", Op::Like, vec!["/a/%".into()]),
-            ("path", Op::Like, vec!["/a/b/%".into()]),
-        ];
-        let rows = probe::rows(&TABLE, &machine.host(), &like, &Run::unlimited()).unwrap();
-        assert_eq!(probe::paths(&TABLE, &rows), ["/a/b/c", "/a/b/y.conf"]);
+        let both = machine.scan(&TABLE).equal("directory", "/a").equal("path", "/a/x.conf");
+        assert_eq!(paths(&both), ["/a/x.conf"]);
+        let like = |scan: Scan, pattern| scan.when("path", Op::Like, [pattern]);
+        let three = ["%conf", "/a/%", "/a/b/%"].into_iter().fold(machine.scan(&TABLE), like);
+        assert_eq!(paths(&three), ["/a/b/c", "/a/b/y.conf"]);
     }
 
     #[test]
     fn globs_are_patterns_too() {
-        let glob = [("path", Op::Glob, vec!["/a/*.con[e-g]".into()])];
-        let rows = probe::rows(&TABLE, &tree().host(), &glob, &Run::unlimited()).unwrap();
-        assert_eq!(probe::paths(&TABLE, &rows), ["/a/x.conf"]);
+        let machine = tree();
+        let glob = machine.scan(&TABLE).when("path", Op::Glob, ["/a/*.con[e-g]"]);
+        assert_eq!(paths(&glob), ["/a/x.conf"]);
     }
 
     #[test]
@@ -268,30 +264,30 @@ mod tests {
         let machine = Fixture::new();
         let path = OsStr::from_bytes(b"/d/\xff\xfe");
         machine.file(path, "");
-        let rows = machine.rows(&TABLE, &[("directory", "/d".into())]);
-        assert_eq!(cell(&rows[0], &TABLE, "filename").as_text(), Some(&b"\xff\xfe"[..]));
-        let keyed = machine.rows(&TABLE, &[("path", path.as_bytes().to_vec().into())]);
-        assert_eq!(keyed, rows);
+        let listed = machine.scan(&TABLE).equal("directory", "/d");
+        assert_eq!(listed.texts(&["filename"]), ["\\xff\\xfe"]);
+        let keyed = machine.scan(&TABLE).equal("path", path.as_bytes().to_vec());
+        assert_eq!(keyed.cells(), listed.cells());
     }
 
     #[test]
     fn a_link_tells_of_its_target_unless_it_dangles() {
         let machine = tree();
-        let row = |path: &'static str| machine.rows(&TABLE, &[("path", path.into())]).remove(0);
-        let linked = row("/linked");
-        assert_eq!(text(&linked, &TABLE, "type"), "directory");
-        assert_eq!(cell(&linked, &TABLE, "symlink").as_int(), Some(1));
-        assert_eq!(text(&linked, &TABLE, "symlink_target_path"), "a");
-        assert_eq!(cell(&linked, &TABLE, "inode"), cell(&row("/a"), &TABLE, "inode"));
-        assert_eq!(text(&row("/a/dangling"), &TABLE, "type"), "symlink");
-        assert!(cell(&row("/a"), &TABLE, "symlink_target_path").is_null());
+        let told = |path: &'static str, columns: &[&str]| {
+            machine.scan(&TABLE).equal("path", path).texts(columns).remove(0)
+        };
+        let columns = ["type", "symlink", "symlink_target_path"];
+        assert_eq!(told("/linked", &columns), "directory|1|a");
+        assert_eq!(told("/a/dangling", &columns), "symlink|1|nowhere");
+        assert_eq!(told("/a", &columns), "directory|0|NULL");
+        assert_eq!(told("/linked", &["inode"]), told("/a", &["inode"]));
     }
 
     #[test]
     fn few_rows_are_read_without_walking_everything() {
-        let query = probe::query(&TABLE, &[("path", Op::Like, vec!["/%%".into()])], &Run::unlimited());
+        let asked = Scan::of(&TABLE, Host::live()).when("path", Op::Like, ["/%%"]);
         let began = std::time::Instant::now();
-        assert_eq!(scan(&Host::live(), &query).unwrap().take(3).count(), 3);
+        assert_eq!(scan(&asked.host, &asked.query).unwrap().take(3).count(), 3);
         assert!(began.elapsed() < std::time::Duration::from_secs(1));
     }
 
@@ -301,9 +297,9 @@ mod tests {
         for n in 0..200 {
             std::fs::create_dir(machine.place(format!("/a/d{n}"))).unwrap();
         }
-        let run = Run::unlimited();
-        let query = probe::query(&TABLE, &[("path", Op::Like, vec!["/%%".into()])], &run);
-        let mut rows = scan(&machine.host(), &query).unwrap();
+        let asked = machine.scan(&TABLE).when("path", Op::Like, ["/%%"]);
+        let run = &asked.query.run;
+        let mut rows = scan(&asked.host, &asked.query).unwrap();
         assert!(rows.next().unwrap().is_ok());
         run.cancel();
         assert_eq!(rows.find_map(Result::err), Some(ScanError::Stopped(Stop::Cancelled)));
@@ -315,14 +311,16 @@ mod tests {
     #[test]
     fn an_empty_list_matches_nothing() {
         for op in [Op::Eq, Op::Like, Op::Glob] {
-            let rows = probe::rows(&TABLE, &tree().host(), &[("path", op, vec![])], &Run::unlimited());
-            assert_eq!(rows, Ok(vec![]));
+            let none: [&str; 0] = [];
+            assert_eq!(tree().scan(&TABLE).when("path", op, none).cells().len(), 0);
         }
     }
 
     #[test]
     fn without_a_path_the_scan_says_what_it_needs() {
-        let query = probe::query(&TABLE, &[], &Run::unlimited());
-        assert!(matches!(scan(&Host::live(), &query), Err(ScanError::Failed(why)) if why.contains("path")));
+        let asked = Scan::of(&TABLE, Host::live());
+        assert!(
+            matches!(scan(&asked.host, &asked.query), Err(ScanError::Failed(why)) if why.contains("path"))
+        );
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use collector::{Contents, Host, Row, Rows, Table, hidden, int, reason, required, text, unique, vanished};
+use collector::{Contents, Host, Row, Rows, Table, hidden, int, or_note, required, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
 use crate::lines::Lines;
-use crate::paths;
+use crate::{bytes, paths};
 
 /// How much of a file is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -61,35 +61,16 @@ struct File {
 }
 
 fn open(host: &Host, run: &Run, path: Vec<u8>) -> Option<File> {
-    if !paths::usable(TABLE.name, run, &path) {
+    if !paths::usable(run, TABLE.name, &path) {
         return None;
     }
-    match host.contents(crate::bytes_path(&path)) {
-        Ok(contents) => {
-            if contents.metadata().len() > FILE_BYTES_MAX {
-                run.note(TABLE.name, "", "lines past the first 1 GiB");
-            }
-            Some(File { path: Arc::new(path), lines: Lines::of(contents, run, FILE_BYTES_MAX), number: 0 })
-        }
-        Err(error) => {
-            if !vanished(&error) {
-                run.note(TABLE.name, "", reason(&error));
-            }
-            None
-        }
-    }
+    let contents = or_note(host.contents(bytes::path(&path)), run, TABLE.name, "")?;
+    let lines = Lines::of(contents, run, TABLE.name, FILE_BYTES_MAX);
+    Some(File { path: Arc::new(path), lines, number: 0 })
 }
 
 fn read(file: &mut File, run: &Run) -> Result<Option<FileLine>, ScanError> {
-    let line = match file.lines.read() {
-        Ok(line) => line,
-        Err(error) => {
-            run.check()?;
-            run.note(TABLE.name, "", reason(&error));
-            None
-        }
-    };
-    let Some(line) = line else { return Ok(None) };
+    let Some(line) = file.lines.read()? else { return Ok(None) };
     if line.cut {
         run.note(TABLE.name, "line", "longer than 1 MiB");
     }
@@ -100,44 +81,37 @@ fn read(file: &mut File, run: &Run) -> Result<Option<FileLine>, ScanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{self, cell, text};
-    use model::{Op, Value};
+    use crate::fixture::{Fixture, Scan};
+    use model::Op;
 
     #[test]
     fn each_path_of_a_list_is_read_once() {
-        let machine = probe::Fixture::new();
-        machine.file("/a", b"one\n\n\xfftwo");
-        machine.file("/b", "three\n");
-        let run = Run::unlimited();
-        let paths = ["/b", "/a", "/b", "/missing", "relative", "/a\0b", ""].map(Value::from).to_vec();
-        let rows = probe::rows(&TABLE, &machine.host(), &[("path", Op::Eq, paths)], &run).unwrap();
-        let rows: Vec<_> =
-            rows.iter().map(|r| (text(r, &TABLE, "path"), cell(r, &TABLE, "line").clone())).collect();
-        let line = |path: &str, line: &'static [u8]| (path.to_owned(), Value::from(line));
-        assert_eq!(rows, [line("/b", b"three"), line("/a", b"one"), line("/a", b""), line("/a", b"\xfftwo")]);
-        assert_eq!(
-            run.notes().iter().map(|n| n.reason.as_str()).collect::<Vec<_>>(),
-            ["not an absolute path"]
-        );
+        let machine = Fixture::new();
+        machine.file("/a", b"one\n\n\xfftwo").file("/b", "three\n");
+        let paths = ["/b", "/a", "/b", "/missing", "relative", "/a\0b", ""];
+        let scan = machine.scan(&TABLE).when("path", Op::Eq, paths);
+        let expected = ["/b|1|three", "/a|1|one", "/a|2|", "/a|3|\\xfftwo"];
+        assert_eq!(scan.texts(&["path", "line_number", "line"]), expected);
+        let notes = scan.notes();
+        assert_eq!((notes.len(), notes[0].reason.as_str()), (1, "not an absolute path"));
     }
 
     #[test]
     fn a_stopped_run_ends_the_scan_with_its_reason() {
-        let machine = probe::Fixture::new();
+        let machine = Fixture::new();
         machine.file("/a", "x\n".repeat(100_000));
-        let run = Run::unlimited();
-        let query = probe::query(&TABLE, &[("path", Op::Eq, vec!["/a".into()])], &run);
-        let mut rows = scan(&machine.host(), &query).unwrap();
+        let asked = machine.scan(&TABLE).equal("path", "/a");
+        let mut rows = scan(&asked.host, &asked.query).unwrap();
         assert!(rows.next().unwrap().is_ok());
-        run.cancel();
+        asked.query.run.cancel();
         assert_eq!(rows.find_map(Result::err), Some(ScanError::Stopped(model::Stop::Cancelled)));
     }
 
     #[test]
     fn what_has_no_lines_is_noted() {
-        let run = Run::unlimited();
-        let paths = ["/dev/zero", "/proc/self/environ", "/etc"].map(Value::from).to_vec();
-        assert_eq!(probe::rows(&TABLE, &Host::live(), &[("path", Op::Eq, paths)], &run).unwrap().len(), 0);
-        assert_eq!(run.notes().len(), 3);
+        let paths = ["/dev/zero", "/proc/self/environ", "/etc"];
+        let scan = Scan::of(&TABLE, Host::live()).when("path", Op::Eq, paths);
+        assert_eq!(scan.cells().len(), 0);
+        assert_eq!(scan.notes().len(), 3);
     }
 }

@@ -1,9 +1,11 @@
 //! `groups`: from `/etc/group` (group(5)).
 
-use collector::{Host, Row, Rows, Table, elsewhere_int, elsewhere_text, hidden, int, key, repeated, text};
+use collector::{
+    Host, Row, Rows, Table, elsewhere_int, elsewhere_text, int, key, pid_with_namespace, repeated, text,
+};
 use model::{Extent, Query, Run, ScanError};
 
-use crate::{passwd, text_file};
+use crate::{bytes, passwd, text_file};
 
 pub(crate) static TABLE: Table<Group, Host> = Table {
     name: "groups",
@@ -17,7 +19,7 @@ pub(crate) static TABLE: Table<Group, Host> = Table {
         elsewhere_text("group_sid"),
         elsewhere_text("comment"),
         elsewhere_int("is_hidden"),
-        hidden(int("pid_with_namespace", "0: the file of this process's own mount namespace.", |_| 0.into())),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT gid, groupname FROM groups WHERE groupname IN ('sudo', 'wheel', 'docker')"],
@@ -63,7 +65,7 @@ fn parse(content: &[u8]) -> Vec<Group> {
         let members = fields.next().unwrap_or_default().split(|b| *b == b',').map(<[u8]>::trim_ascii);
         Some(Group { name, gid, members: members.filter(|m| !m.is_empty()).map(<[u8]>::to_vec).collect() })
     };
-    content.split(|b| *b == b'\n').filter_map(group).collect()
+    bytes::lines(content).filter_map(group).collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
-//! `hash`: digests of what regular files hold.
+//! `hash`: digests of what regular files hold: MD5 (RFC 1321), SHA-1 and SHA-256 (FIPS 180-4), BLAKE3.
 
 use std::io::ErrorKind;
 use std::sync::OnceLock;
 
-use collector::{Host, Row, Rows, Table, hidden, int, pattern, reason, required, text, unique, vanished};
+use collector::{
+    Host, Row, Rows, Table, mount_namespace_id, pattern, pid_with_namespace, reason, required, text, unique,
+    vanished,
+};
 use model::{Extent, Query, Run, ScanError, Value};
 
 use crate::digests::{Digests, Wanted, digests};
@@ -24,10 +27,8 @@ pub(crate) static TABLE: Table<Hashed, Host> = Table {
         text("sha256", "SHA-256 in hexadecimal; NULL when the content cannot be read.", |h| {
             hex(h.digests().sha256)
         }),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: only one mount namespace is read.", |_| Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
         text("blake3", "BLAKE3 in hexadecimal; NULL when the content cannot be read.", |h| {
             hex(h.digests().blake3)
         }),
@@ -60,7 +61,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Hashed>, ScanError> {
         sha256: query.uses(&["sha256"]),
         blake3: query.uses(&["blake3"]),
     };
-    let mut found = paths::asked(TABLE.name, host, query)?;
+    let mut found = paths::asked(host, query, TABLE.name)?;
     let (host, run) = (host.clone(), query.run.clone());
     let mut next = move || -> Result<Option<Hashed>, ScanError> {
         // A getter that was stopped in the middle of a file gave NULL: nothing may follow it.
@@ -121,7 +122,7 @@ fn hex<const N: usize>(digest: Option<[u8; N]>) -> Value<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{self, Fixture, cell, text};
+    use crate::fixture::{Fixture, Scan};
     use model::{Op, Stop};
 
     const ABC_SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -134,26 +135,15 @@ mod tests {
     #[test]
     fn only_regular_files_are_hashed() {
         let machine = Fixture::new();
-        machine.file("/d/abc", "abc");
-        machine.file("/d/sub/abc", "abc");
-        machine.link("/d/link", "abc");
-        machine.link("/d/directory", "sub");
-        machine.link("/d/loop", "loop");
+        machine.file("/d/abc", "abc").file("/d/sub/abc", "abc");
+        machine.link("/d/link", "abc").link("/d/directory", "sub").link("/d/loop", "loop");
         fifo(&machine, "/d/fifo");
-        let rows = machine.rows(&TABLE, &[("directory", "/d".into())]);
-        assert_eq!(probe::paths(&TABLE, &rows), ["/d/abc", "/d/link"]);
-        assert!(rows.iter().all(|row| text(row, &TABLE, "sha256") == ABC_SHA256));
-        assert_eq!(text(&rows[0], &TABLE, "md5"), "900150983cd24fb0d6963f7d28e17f72");
-        assert_eq!(machine.rows(&TABLE, &[("path", "/d/fifo".into())]).len(), 0);
-        assert_eq!(
-            probe::rows(
-                &TABLE,
-                &Host::live(),
-                &[("path", Op::Eq, vec!["/dev/zero".into()])],
-                &Run::unlimited()
-            ),
-            Ok(vec![])
-        );
+        let mut rows = machine.scan(&TABLE).equal("directory", "/d").texts(&["path", "md5", "sha256"]);
+        rows.sort();
+        let digests = format!("900150983cd24fb0d6963f7d28e17f72|{ABC_SHA256}");
+        assert_eq!(rows, [format!("/d/abc|{digests}"), format!("/d/link|{digests}")]);
+        assert_eq!(machine.scan(&TABLE).equal("path", "/d/fifo").cells().len(), 0);
+        assert_eq!(Scan::of(&TABLE, Host::live()).equal("path", "/dev/zero").cells().len(), 0);
     }
 
     #[test]
@@ -166,12 +156,10 @@ mod tests {
             .unwrap()
             .set_len(100 << 30)
             .unwrap();
-        let run = Run::unlimited();
-        let rows =
-            probe::rows(&TABLE, &machine.host(), &[("path", Op::Eq, vec!["/large".into()])], &run).unwrap();
-        assert!(cell(&rows[0], &TABLE, "sha256").is_null());
-        assert_eq!(run.notes().len(), 4);
-        assert_eq!(run.notes()[0].reason, "larger than 2 GiB");
+        let scan = machine.scan(&TABLE).equal("path", "/large");
+        assert_eq!(scan.texts(&["sha256"]), ["NULL"]);
+        assert_eq!(scan.notes().len(), 4);
+        assert_eq!(scan.notes()[0].reason, "larger than 2 GiB");
     }
 
     #[test]
@@ -179,35 +167,33 @@ mod tests {
         let machine = Fixture::new();
         let digest = |content: &str| {
             machine.file("/f", content);
-            text(&machine.rows(&TABLE, &[("path", "/f".into())])[0], &TABLE, "sha256")
+            machine.scan(&TABLE).equal("path", "/f").texts(&["sha256"])
         };
-        assert_eq!(digest("abc"), ABC_SHA256);
-        assert_ne!(digest("abd"), ABC_SHA256);
-        assert_eq!(digest("abc"), ABC_SHA256);
+        assert_eq!(digest("abc"), [ABC_SHA256]);
+        assert_ne!(digest("abd"), [ABC_SHA256]);
+        assert_eq!(digest("abc"), [ABC_SHA256]);
     }
 
     #[test]
     fn a_stopped_run_hashes_nothing_more() {
         let machine = Fixture::new();
         machine.file("/f", "abc");
-        let run = Run::unlimited();
-        let query = probe::query(&TABLE, &[("path", Op::Eq, vec!["/f".into()])], &run);
-        let mut rows = scan(&machine.host(), &query).unwrap();
+        let asked = machine.scan(&TABLE).equal("path", "/f");
+        let mut rows = scan(&asked.host, &asked.query).unwrap();
         let row = rows.next().unwrap().unwrap();
-        run.cancel();
+        asked.query.run.cancel();
         assert_eq!(row.digests(), &Digests::default());
         assert_eq!(rows.next().and_then(Result::err), Some(ScanError::Stopped(Stop::Cancelled)));
-        assert_eq!(run.notes(), [], "being stopped is not a fault of the file");
+        assert_eq!(asked.notes(), [], "being stopped is not a fault of the file");
     }
 
     #[test]
     #[cfg(target_os = "linux")]
     fn a_running_image_can_be_hashed_and_procfs_cannot() {
-        let run = Run::unlimited();
-        let paths = ["/proc/self/exe", "/proc/version"].map(Value::from).to_vec();
-        let rows = probe::rows(&TABLE, &Host::live(), &[("path", Op::Eq, paths)], &run).unwrap();
-        assert_eq!(text(&rows[0], &TABLE, "sha256").len(), 64);
-        assert!(cell(&rows[1], &TABLE, "sha256").is_null());
-        assert_eq!(run.notes()[0].reason, "a file of procfs or sysfs");
+        let paths = ["/proc/self/exe", "/proc/version"];
+        let scan = Scan::of(&TABLE, Host::live()).when("path", Op::Eq, paths);
+        let digests = scan.texts(&["sha256"]);
+        assert_eq!((digests[0].len(), digests[1].as_str()), (64, "NULL"));
+        assert_eq!(scan.notes()[0].reason, "a file of procfs or sysfs");
     }
 }

@@ -21,6 +21,13 @@ impl Held {
         self.bytes += bytes;
         self.run.hold(bytes)
     }
+
+    /// Gives back some of the bytes.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.run.release(bytes);
+    }
 }
 
 impl Drop for Held {
@@ -39,6 +46,8 @@ mod tests {
         let mut held = Held::new(&run);
         assert_eq!(held.grow(60), Ok(()));
         assert_eq!(held.grow(60), Err(Stop::Memory(100)));
+        held.shrink(100);
+        assert_eq!(run.held(), 20);
         drop(held);
         assert_eq!(run.held(), 0);
     }

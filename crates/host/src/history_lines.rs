@@ -1,7 +1,10 @@
-//! How shells write their histories.
+//! How shells write their histories: one reader for the forms that [`Format`] describes.
 
-use std::io::{self, Read};
+use std::io::Read;
 
+use model::ScanError;
+
+use crate::bytes;
 use crate::lines::{LINE_BYTES_MAX, Lines};
 
 /// How a history is written.
@@ -39,7 +42,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next command; `None` at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Command>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Command>, ScanError> {
         match self.format {
             Format::Plain => self.plain(),
             Format::Zsh => self.zsh(),
@@ -47,14 +50,14 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn line(&mut self) -> Result<Option<Vec<u8>>, ScanError> {
         match self.pushed_back.take() {
             Some(line) => Ok(Some(line)),
             None => Ok(self.lines.read()?.map(|line| line.bytes)),
         }
     }
 
-    fn plain(&mut self) -> io::Result<Option<Command>> {
+    fn plain(&mut self) -> Result<Option<Command>, ScanError> {
         let mut time = None;
         while let Some(line) = self.line()? {
             let text = ksh_text(&line);
@@ -67,7 +70,7 @@ impl<R: Read> Reader<R> {
         Ok(None)
     }
 
-    fn zsh(&mut self) -> io::Result<Option<Command>> {
+    fn zsh(&mut self) -> Result<Option<Command>, ScanError> {
         while let Some(mut line) = self.line()? {
             while continues(&line) && line.len() < LINE_BYTES_MAX {
                 let Some(more) = self.line()? else { break };
@@ -86,7 +89,7 @@ impl<R: Read> Reader<R> {
         Ok(None)
     }
 
-    fn fish(&mut self) -> io::Result<Option<Command>> {
+    fn fish(&mut self) -> Result<Option<Command>, ScanError> {
         let mut command = None::<Command>;
         while let Some(line) = self.line()? {
             if let Some(text) = line.strip_prefix(b"- cmd: ") {
@@ -96,24 +99,17 @@ impl<R: Read> Reader<R> {
                 }
                 command = Some(Command { time: None, text: unescaped(text) });
             } else if let (Some(command), Some(when)) = (&mut command, line.strip_prefix(b"  when: ")) {
-                command.time = number(when);
+                command.time = bytes::decimal(when);
             }
         }
         Ok(command)
     }
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
 /// The time in a line that bash or tcsh writes before a command.
 fn stamp(line: &[u8]) -> Option<i64> {
     let digits = line.strip_prefix(b"#")?;
-    number(digits.strip_prefix(b"+").unwrap_or(digits))
+    bytes::decimal(digits.strip_prefix(b"+").unwrap_or(digits))
 }
 
 /// A line of ksh without the NULs and the two bytes that a file begins with (sh_history(5) of ksh93).
@@ -130,11 +126,10 @@ fn continues(line: &[u8]) -> bool {
 }
 
 fn extended(line: &[u8]) -> Option<(i64, &[u8])> {
-    let mut parts = line.strip_prefix(b":")?.splitn(2, |b| *b == b';');
-    let (times, text) = (parts.next()?, parts.next()?);
-    let colon = times.iter().position(|b| *b == b':')?;
-    number(&times[colon + 1..])?;
-    Some((number(times[..colon].trim_ascii())?, text))
+    let (times, text) = bytes::split_once(line.strip_prefix(b":")?, b';')?;
+    let (began, took) = bytes::split_once(times, b':')?;
+    let _seconds: i64 = bytes::decimal(took)?;
+    Some((bytes::decimal(began.trim_ascii())?, text))
 }
 
 fn unmetafied(text: &[u8]) -> Vec<u8> {
@@ -174,7 +169,7 @@ mod tests {
 
     fn commands(content: &[u8], format: Format) -> Vec<(Option<i64>, String)> {
         let mut reader =
-            Reader::new(Lines::new(content, &Run::unlimited(), u64::MAX, LINE_BYTES_MAX), format);
+            Reader::new(Lines::new(content, &Run::unlimited(), "t", u64::MAX, LINE_BYTES_MAX), format);
         let text = |c: Command| (c.time, String::from_utf8(c.text).unwrap());
         std::iter::from_fn(|| reader.next().unwrap()).map(text).collect()
     }
@@ -199,7 +194,7 @@ mod tests {
     #[test]
     fn zsh_commands_may_have_times_newlines_and_meta_bytes() {
         let content = b": 1700000000:12;for x\\\ndo y\nplain; x\n: not:one;z\necho \x83\xa3\n";
-        let mut reader = Reader::new(Lines::new(&content[..], &Run::unlimited(), 999, 999), Format::Zsh);
+        let mut reader = Reader::new(Lines::new(&content[..], &Run::unlimited(), "t", 999, 999), Format::Zsh);
         let mut next = || reader.next().unwrap().map(|c| (c.time, c.text));
         assert_eq!(next(), Some((Some(1700000000), b"for x\ndo y".to_vec())));
         assert_eq!(next(), Some((None, b"plain; x".to_vec())));

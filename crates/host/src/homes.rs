@@ -1,37 +1,74 @@
 //! Whose home is where, from `/etc/passwd` (passwd(5)), and which files in it may be shown.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use collector::{Contents, Host, reason, vanished};
-use model::Query;
+use collector::{Contents, Host, or_note};
+use model::{Query, Run};
+
+use crate::lines::Lines;
+use crate::passwd::{self, Account};
 
 /// A user's home directory.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Home {
+    /// Name of the first account that it belongs to.
+    pub(crate) user: Vec<u8>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) directory: PathBuf,
 }
 
-/// The homes of the users that a query asks for by `uid`, each once.
-pub(crate) fn homes(table: &'static str, host: &Host, query: &Query) -> Vec<Home> {
-    let mut homes = match host.read("/etc/passwd") {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            if !vanished(&error) {
-                query.run.note(table, "", reason(&error));
-            }
-            Vec::new()
-        }
-    };
+/// A file in a home, which many rows share.
+#[derive(Debug)]
+pub(crate) struct HomeFile {
+    pub(crate) uid: u32,
+    pub(crate) path: PathBuf,
+}
+
+impl Home {
+    pub(crate) fn file(&self, name: &str) -> HomeFile {
+        HomeFile { uid: self.uid, path: self.directory.join(name) }
+    }
+}
+
+/// The homes of the users that a query asks for by `uid`, if it does, each once.
+pub(crate) fn homes(host: &Host, query: &Query, table: &'static str) -> Vec<Home> {
+    let mut homes = of(passwd::accounts(host, &query.run, table));
     if let Some(uids) = query.ints("uid") {
         homes.retain(|home| uids.binary_search(&i64::from(home.uid)).is_ok());
     }
     homes
+}
+
+/// Two names of one user are one home, and a home without an absolute path is none.
+fn of(accounts: Vec<Account>) -> Vec<Home> {
+    let mut known = HashSet::new();
+    let home = |a: Account| {
+        let directory = PathBuf::from(OsString::from_vec(a.home));
+        Home { user: a.name, uid: a.uid, gid: a.gid, directory }
+    };
+    let new = |h: &Home| h.directory.is_absolute() && known.insert((h.uid, h.directory.clone()));
+    accounts.into_iter().map(home).filter(new).collect()
+}
+
+/// The lines of a file in a home, up to so many bytes. `None` when there is no such file and, with a note, when it
+/// cannot be read.
+pub(crate) fn lines(
+    host: &Host,
+    run: &Run,
+    table: &'static str,
+    home: &Home,
+    path: &Path,
+    bytes_max: u64,
+) -> Option<Lines<Contents>> {
+    let contents = or_note(open(host, home, path), run, table, "")?;
+    Some(Lines::of(contents, run, table, bytes_max))
 }
 
 /// Opens a file in a home, which a privileged reader does only when its user could. Else a link to another
@@ -58,31 +95,22 @@ fn readable(home: &Home, gid: u32, mode: u32) -> bool {
     mode & 0o004 != 0 || (gid == home.gid && mode & 0o040 != 0)
 }
 
-fn parse(content: &[u8]) -> Vec<Home> {
-    let (mut homes, mut known) = (Vec::new(), HashSet::new());
-    for line in content.split(|b| *b == b'\n') {
-        let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
-        let number = |at: usize| std::str::from_utf8(fields.get(at)?).ok()?.parse().ok();
-        let (Some(uid), Some(gid), Some(directory)) = (number(2), number(3), fields.get(5)) else { continue };
-        // Two names of one user are one home.
-        let directory = crate::bytes_path(directory).to_owned();
-        if directory.is_absolute() && known.insert((uid, directory.clone())) {
-            homes.push(Home { uid, gid, directory });
-        }
-    }
-    homes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes;
 
     #[test]
-    fn homes_are_read_from_passwd() {
-        let homes = parse(b"root:x:0:0:root:/root:/bin/sh\ntoor::0:0::/root:\n# c\nbad:x:-1:0::/:\nv:x:9:9::/h\xff:\nn:x:5:5:::\n");
+    fn each_home_of_a_user_is_listed_once() {
+        let homes = of(passwd::parse(
+            b"root:x:0:0:root:/root:/bin/sh\ntoor::0:0::/root:\n# c\nbad:x:-1:0::/:\nv:x:9:9::/h\xff:\nn:x:5:5:::\n",
+        ));
         assert_eq!(homes.len(), 2);
-        assert_eq!((homes[0].uid, homes[0].directory.as_path()), (0, Path::new("/root")));
-        assert_eq!(homes[1].directory, crate::bytes_path(b"/h\xff"));
+        assert_eq!(
+            (homes[0].user.as_slice(), homes[0].directory.as_path()),
+            (&b"root"[..], Path::new("/root"))
+        );
+        assert_eq!(homes[1].directory, bytes::path(b"/h\xff"));
     }
 
     #[test]
@@ -93,7 +121,7 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let host = Host::live();
         let (name, target) = (host.lstat(&link).unwrap(), host.stat(&link).unwrap());
-        let home = |uid| Home { uid, gid: u32::MAX, directory: "/".into() };
+        let home = |uid| Home { user: vec![], uid, gid: u32::MAX, directory: "/".into() };
         assert!(may_show(&home(target.uid()), &name, &target), "his own, through a link");
         assert!(!may_show(&home(target.uid() + 1), &name, &target), "another's, through a link");
         assert!(may_show(&home(0), &name, &target), "root's link");

@@ -6,6 +6,7 @@ use collector::{Host, Row, Rows, Rtnetlink, Table, elsewhere_text, repeated, tex
 use model::{Extent, Query, ScanError};
 
 use crate::net::rtnetlink::{Address, interface_names, messages};
+use crate::net::written;
 
 pub(crate) static TABLE: Table<InterfaceAddress, Host> = Table {
     name: "interface_addresses",
@@ -55,10 +56,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<InterfaceAddress>, ScanError>
     })))
 }
 
-fn written(address: Option<IpAddr>) -> String {
-    address.map_or_else(String::new, |address| address.to_string())
-}
-
 fn mask(of: IpAddr, prefix: u8) -> IpAddr {
     let prefix = u32::from(prefix);
     match of {
@@ -70,6 +67,7 @@ fn mask(of: IpAddr, prefix: u8) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scan;
 
     #[test]
     fn a_prefix_becomes_a_mask() {
@@ -83,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_loopback_address_is_listed() {
-        let rows = crate::testing::rows(&TABLE, &Host::live(), &[]);
+        let rows = Scan::of(&TABLE, Host::live()).lines();
         assert!(rows.iter().any(|row| row == "lo|127.0.0.1|255.0.0.0|||unknown"), "{rows:?}");
     }
 }

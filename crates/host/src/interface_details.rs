@@ -1,7 +1,6 @@
 //! `interface_details`: `RTM_GETLINK` of rtnetlink(7), in the network namespace of the collector, and
 //! `/sys/class/net` for what only sysfs tells.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -11,6 +10,7 @@ use collector::{
 };
 use model::{Extent, Query, Run, ScanError, Value};
 
+use crate::bytes;
 use crate::net::rtnetlink::{Link, messages};
 
 const IFF_PROMISC: u32 = 0x100;
@@ -113,7 +113,7 @@ impl Interface {
     }
 
     fn sysfs(&self) -> PathBuf {
-        Path::new("/sys/class/net").join(OsStr::from_bytes(&self.link.name))
+        Path::new("/sys/class/net").join(bytes::path(&self.link.name))
     }
 
     fn attribute(&self, name: &str, column: &'static str) -> Option<String> {
@@ -163,6 +163,7 @@ fn is_pci_address(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Fixture;
 
     #[test]
     fn the_pci_address_is_the_one_nearest_to_the_device() {
@@ -185,7 +186,9 @@ mod tests {
 
     #[test]
     fn a_fixture_has_no_interfaces() {
-        let root = tempfile::tempdir().unwrap();
-        assert!(crate::testing::rows(&TABLE, &Host::at(root.path()), &[]).is_empty());
+        let machine = Fixture::new();
+        let scan = machine.scan(&TABLE);
+        assert_eq!(scan.cells().len(), 0);
+        assert_eq!(scan.notes()[0].reason, "known only on the running machine");
     }
 }

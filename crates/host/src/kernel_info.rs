@@ -3,6 +3,8 @@
 use collector::{Host, Row, Rows, Table, or_note, text, unique};
 use model::{Extent, Query, ScanError};
 
+use crate::bytes;
+
 pub(crate) static TABLE: Table<Kernel, Host> = Table {
     name: "kernel_info",
     about: "The kernel that runs, and what it was started with; one row.",
@@ -60,7 +62,7 @@ fn parse_version(content: &[u8]) -> Option<Vec<u8>> {
 
 fn parse_command_line(content: &[u8]) -> Boot {
     let mut boot = Boot::default();
-    for word in content.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+    for word in bytes::words(content) {
         if let Some(path) = word.strip_prefix(b"BOOT_IMAGE=") {
             boot.path = Some(path.to_vec());
         } else if let Some(device) = word.strip_prefix(b"root=") {

@@ -1,7 +1,9 @@
 //! `kernel_modules`: from `/proc/modules` (kernel/module/procfs.c).
 
-use collector::{Host, Row, Rows, Table, int, text, unique, vanished};
+use collector::{Host, Row, Rows, Table, int, or_note, text, unique};
 use model::{Extent, Query, ScanError};
+
+use crate::bytes;
 
 pub(crate) static TABLE: Table<Module, Host> = Table {
     name: "kernel_modules",
@@ -9,52 +11,49 @@ pub(crate) static TABLE: Table<Module, Host> = Table {
     identity: unique(&["name"]),
     extent: Extent::Whole { rows: 100 },
     columns: &[
-        text("name", "Module name.", |m| m.name.as_str().into()),
+        text("name", "Module name.", |m| (&m.name).into()),
         int("size", "Bytes of memory that the module holds.", |m| m.size.into()),
         text("used_by", "Modules that use it, with commas between them; `-` for none.", |m| {
-            m.used_by.as_str().into()
+            (&m.used_by).into()
         }),
-        text("status", "`Live`, `Loading` or `Unloading`.", |m| m.status.as_str().into()),
-        text("address", "Address in memory; zeros without CAP_SYSLOG.", |m| m.address.as_str().into()),
+        text("status", "`Live`, `Loading` or `Unloading`.", |m| (&m.status).into()),
+        text("address", "Address in memory; zeros without CAP_SYSLOG.", |m| (&m.address).into()),
     ],
     scan,
     examples: &["SELECT name, size FROM kernel_modules WHERE size > 100000"],
 };
 
+/// One line of the list. Texts are the kernel's bytes: a module is named by whoever built it.
 pub(crate) struct Module {
-    name: String,
+    name: Vec<u8>,
     size: i64,
-    used_by: String,
-    status: String,
-    address: String,
+    used_by: Vec<u8>,
+    status: Vec<u8>,
+    address: Vec<u8>,
 }
 
-impl Row for Module {}
+impl Row for Module {
+    fn heap_bytes(&self) -> usize {
+        self.name.len() + self.used_by.len() + self.status.len() + self.address.len()
+    }
+}
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Module>, ScanError> {
-    let modules = match host.read_text("/proc/modules") {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            // A kernel without loadable modules has no such file.
-            if !vanished(&error) {
-                query.run.note(TABLE.name, "", collector::reason(&error));
-            }
-            Vec::new()
-        }
-    };
-    Ok(Box::new(modules.into_iter().map(Ok)))
+    // A kernel without loadable modules has no such file.
+    let content = or_note(host.read("/proc/modules"), &query.run, TABLE.name, "").unwrap_or_default();
+    Ok(Box::new(parse(&content).into_iter().map(Ok)))
 }
 
-fn parse(content: &str) -> Vec<Module> {
-    let module = |line: &str| {
-        let mut words = line.split_ascii_whitespace();
-        let (name, size) = (words.next()?.to_owned(), words.next()?.parse().ok()?);
-        let _uses = words.next()?;
-        let used_by = words.next()?.trim_end_matches(',').to_owned();
-        let (status, address) = (words.next()?.to_owned(), words.next()?.to_owned());
-        Some(Module { name, size, used_by, status, address })
+fn parse(content: &[u8]) -> Vec<Module> {
+    let module = |line: &[u8]| {
+        let mut words = bytes::words(line);
+        let (name, size, _uses) = (words.next()?, bytes::decimal(words.next()?)?, words.next()?);
+        let used_by = words.next()?;
+        let used_by = used_by.strip_suffix(b",").unwrap_or(used_by);
+        let (status, address) = (words.next()?.to_vec(), words.next()?.to_vec());
+        Some(Module { name: name.to_vec(), size, used_by: used_by.to_vec(), status, address })
     };
-    content.lines().filter_map(module).collect()
+    bytes::lines(content).filter_map(module).collect()
 }
 
 #[cfg(test)]
@@ -64,10 +63,15 @@ mod tests {
     #[test]
     fn a_line_is_split_into_its_columns() {
         let modules = parse(
-            "nf_tables 323584 3 nft_chain_nat,nft_compat, Live 0xffffffffc0a51000 (OE)\nloop 40960 0 - Loading 0x0\n",
+            b"nf_tables 323584 3 nft_chain_nat,nft_compat, Live 0xffffffffc0a51000 (OE)\nr\xff 40960 0 - Loading 0x0\n",
         );
-        assert_eq!(modules[0].used_by, "nft_chain_nat,nft_compat");
-        assert_eq!((modules[1].name.as_str(), modules[1].size), ("loop", 40960));
-        assert_eq!((modules[1].used_by.as_str(), modules[1].status.as_str()), ("-", "Loading"));
+        assert_eq!(modules[0].used_by, b"nft_chain_nat,nft_compat");
+        assert_eq!((modules[1].name.as_slice(), modules[1].size), (&b"r\xff"[..], 40960));
+        assert_eq!((&modules[1].used_by[..], &modules[1].status[..]), (&b"-"[..], &b"Loading"[..]));
+    }
+
+    #[test]
+    fn garbage_is_no_module() {
+        assert_eq!(parse(b"\n\xff\nloop\nloop -1 0 - Live 0x0\nloop 1 0 - Live\n").len(), 0);
     }
 }

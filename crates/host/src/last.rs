@@ -3,8 +3,7 @@
 use collector::{Host, Rows, Table, int, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
-use crate::utmp::{DEAD_PROCESS, Record, Records, USER_PROCESS};
+use crate::utmp::{self, DEAD_PROCESS, Record, USER_PROCESS};
 
 pub(crate) static TABLE: Table<Record, Host> = Table {
     name: "last",
@@ -29,37 +28,15 @@ pub(crate) static TABLE: Table<Record, Host> = Table {
 };
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Record>, ScanError> {
-    let run = query.run.clone();
-    let file = match host.contents("/var/log/wtmp") {
-        Ok(file) => file,
-        Err(error) => {
-            text_file::note(&run, TABLE.name, &error);
-            return Ok(Box::new(std::iter::empty()));
-        }
+    let records = utmp::records(host.contents("/var/log/wtmp"), &query.run, TABLE.name);
+    let told = |r: &Result<Record, _>| {
+        r.as_ref().map_or(true, |record| matches!(record.kind, USER_PROCESS | DEAD_PROCESS))
     };
-    Ok(Box::new(Records::new(file).enumerate().filter_map(move |(n, record)| {
-        if n % 64 == 0
-            && let Err(stop) = run.check()
-        {
-            return Some(Err(stop.into()));
-        }
-        match record {
-            Ok(record) => matches!(record.kind, USER_PROCESS | DEAD_PROCESS).then_some(Ok(record)),
-            Err(error) => {
-                text_file::note(&run, TABLE.name, &error);
-                None
-            }
-        }
-    })))
+    Ok(Box::new(records.filter(told)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use collector::AnyTable;
-    use model::Run;
-
     use super::*;
     use crate::fixture::Fixture;
     use crate::utmp::tests::bytes;
@@ -71,22 +48,25 @@ mod tests {
             bytes(7, 9, b"pts/0", b"eve", b"10.0.0.1", 1001),
             bytes(8, 9, b"pts/0", b"", b"", 1002),
         ];
-        let machine = Fixture::new().file("/var/log/wtmp", content.concat());
-        let (rows, _) =
-            machine.rows(&TABLE, &["username", "tty", "pid", "type", "type_name", "time", "host"]);
+        let machine = Fixture::new();
+        machine.file("/var/log/wtmp", content.concat());
+        let rows = machine.scan(&TABLE).lines();
         assert_eq!(rows, ["eve|pts/0|9|7|user-process|1001|10.0.0.1", "|pts/0|9|8|dead-process|1002|"]);
     }
 
     #[test]
     fn a_machine_without_the_file_has_no_logins_and_no_note() {
-        assert_eq!(Fixture::new().rows(&TABLE, &["time"]), (vec![], vec![]));
+        let machine = Fixture::new();
+        let scan = machine.scan(&TABLE);
+        assert_eq!((scan.cells().len(), scan.notes()), (0, vec![]));
     }
 
     #[test]
     fn a_cancelled_scan_stops() {
-        let query = Query::all(Arc::new(TABLE.schema()), Run::unlimited());
-        let machine = Fixture::new().file("/var/log/wtmp", bytes(7, 9, b"", b"", b"", 1));
-        query.run.cancel();
-        assert!(scan(&machine.host(), &query).unwrap().next().unwrap().is_err());
+        let machine = Fixture::new();
+        machine.file("/var/log/wtmp", bytes(7, 9, b"", b"", b"", 1));
+        let asked = machine.scan(&TABLE);
+        asked.query.run.cancel();
+        assert!(scan(&asked.host, &asked.query).unwrap().next().unwrap().is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use collector::Contents;
-use model::Run;
+use collector::{Contents, reason};
+use model::{Run, ScanError};
 
 /// The longest line that is kept, in bytes; the rest of a longer one is cut off.
 pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
@@ -14,6 +14,8 @@ const BLOCK_BYTES: usize = 64 << 10;
 pub(crate) struct Lines<R> {
     reader: BufReader<Polled<R>>,
     line_max: usize,
+    run: Run,
+    table: &'static str,
 }
 
 /// A line without its newline.
@@ -25,20 +27,37 @@ pub(crate) struct Line {
 }
 
 impl Lines<Contents> {
-    /// The lines of the first `bytes_max` bytes of a file.
-    pub(crate) fn of(contents: Contents, run: &Run, bytes_max: u64) -> Lines<Contents> {
-        Lines::new(contents, run, bytes_max, LINE_BYTES_MAX)
+    /// The lines of the first `bytes_max` bytes of a file. That there are more is noted for the table.
+    pub(crate) fn of(contents: Contents, run: &Run, table: &'static str, bytes_max: u64) -> Lines<Contents> {
+        if contents.metadata().len() > bytes_max {
+            run.note(table, "", format!("lines past the first {} MiB", bytes_max >> 20));
+        }
+        Lines::new(contents, run, table, bytes_max, LINE_BYTES_MAX)
     }
 }
 
 impl<R: Read> Lines<R> {
-    pub(crate) fn new(content: R, run: &Run, bytes_max: u64, line_max: usize) -> Lines<R> {
+    pub(crate) fn new(
+        content: R,
+        run: &Run,
+        table: &'static str,
+        bytes_max: u64,
+        line_max: usize,
+    ) -> Lines<R> {
         let polled = Polled { content, run: run.clone(), left: bytes_max };
-        Lines { reader: BufReader::with_capacity(BLOCK_BYTES, polled), line_max }
+        Lines { reader: BufReader::with_capacity(BLOCK_BYTES, polled), line_max, run: run.clone(), table }
     }
 
-    /// The next line; `None` at the end. An error of kind `Other` may mean that the run was told to stop.
-    pub(crate) fn read(&mut self) -> io::Result<Option<Line>> {
+    /// The next line. `None` at the end and, with a note, where the file cannot be read any further.
+    pub(crate) fn read(&mut self) -> Result<Option<Line>, ScanError> {
+        self.next_line().or_else(|error| {
+            self.run.check()?;
+            self.run.note(self.table, "", reason(&error));
+            Ok(None)
+        })
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<Line>> {
         let mut bytes = Vec::new();
         let limit = self.line_max as u64 + 1;
         if self.reader.by_ref().take(limit).read_until(b'\n', &mut bytes)? == 0 {
@@ -76,7 +95,7 @@ mod tests {
     use super::*;
 
     fn lines(content: &[u8], bytes_max: u64, line_max: usize) -> Vec<(Vec<u8>, bool)> {
-        let mut lines = Lines::new(content, &Run::unlimited(), bytes_max, line_max);
+        let mut lines = Lines::new(content, &Run::unlimited(), "t", bytes_max, line_max);
         std::iter::from_fn(|| lines.read().unwrap()).map(|line| (line.bytes, line.cut)).collect()
     }
 
@@ -98,8 +117,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_on_ends_with_a_note() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
+        let run = Run::unlimited();
+        assert_eq!(Lines::new(Broken, &run, "t", 10, 10).read(), Ok(None));
+        assert_eq!(run.notes()[0].reason, "permission denied");
+    }
+
+    #[test]
     fn a_stopped_run_ends_an_endless_line() {
         let run = Run::new(Some(std::time::Duration::from_millis(20)), u64::MAX, std::time::UNIX_EPOCH);
-        assert!(Lines::new(io::repeat(b'x'), &run, u64::MAX, 10).read().is_err());
+        assert!(Lines::new(io::repeat(b'x'), &run, "t", u64::MAX, 10).read().is_err());
+        assert_eq!(run.notes(), [], "being stopped is not a fault of the file");
     }
 }

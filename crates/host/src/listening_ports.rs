@@ -50,7 +50,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Owned>, ScanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::rows;
+    use crate::fixture::Scan;
 
     #[test]
     fn a_listener_is_listed_and_its_connections_are_not() {
@@ -62,7 +62,7 @@ mod tests {
         connected.connect(here).unwrap();
         let udp_port = connected.local_addr().unwrap().port();
         let pid = std::process::id();
-        let found = rows(&TABLE, &Host::live(), &[("pid", &[pid.into()])]);
+        let found = Scan::of(&TABLE, Host::live()).equal("pid", pid).lines();
         let with = |port: u16, protocol| format!("{pid}|{port}|{protocol}|2|127.0.0.1|");
         assert_eq!(
             found.iter().filter(|row| row.starts_with(&with(here.port(), 6))).count(),

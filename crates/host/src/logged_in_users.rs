@@ -3,8 +3,7 @@
 use collector::{Host, Rows, Table, elsewhere_text, int, repeated, text, vanished};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
-use crate::utmp::{Record, Records, USER_PROCESS};
+use crate::utmp::{self, Record, USER_PROCESS};
 
 pub(crate) static TABLE: Table<Record, Host> = Table {
     name: "logged_in_users",
@@ -37,24 +36,11 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Record>, ScanError> {
         Err(error) if vanished(&error) => host.contents("/run/utmp"),
         opened => opened,
     };
-    let mut records = Vec::new();
-    match file {
-        Ok(file) => {
-            for (n, record) in Records::new(file).enumerate() {
-                if n % 64 == 0 {
-                    query.run.check()?;
-                }
-                match record {
-                    Ok(record) => records.push(record),
-                    Err(error) => text_file::note(&query.run, TABLE.name, &error),
-                }
-            }
-        }
-        Err(error) => text_file::note(&query.run, TABLE.name, &error),
-    }
     // osquery leaves out the records of process 1. A login is none of them, whatever number it claims.
-    records.retain(|r| r.pid != 1 || r.kind == USER_PROCESS);
-    Ok(Box::new(records.into_iter().map(Ok)))
+    let told = |r: &Result<Record, _>| {
+        r.as_ref().map_or(true, |record| record.pid != 1 || record.kind == USER_PROCESS)
+    };
+    Ok(Box::new(utmp::records(file, &query.run, TABLE.name).filter(told)))
 }
 
 fn type_text(kind: i16) -> &'static str {
@@ -87,10 +73,12 @@ mod tests {
             bytes(7, 1, b"pts/0", b"eve", b"10.0.0.1", 1002),
             bytes(77, 3, b"", b"", b"", 1003),
         ];
-        let machine = Fixture::new().file("/run/utmp", content.concat());
-        let (rows, notes) = machine.rows(&TABLE, &["type", "user", "tty", "host", "time", "pid"]);
+        let machine = Fixture::new();
+        machine.file("/run/utmp", content.concat());
+        let scan = machine.scan(&TABLE);
         let expected =
             ["boot_time|reboot|~|6.1.0|1000|0", "user|eve|pts/0|10.0.0.1|1002|1", "unknown||||1003|3"];
-        assert_eq!((rows, notes), (expected.map(String::from).to_vec(), vec![]));
+        assert_eq!(scan.lines(), expected);
+        assert_eq!(scan.notes(), []);
     }
 }

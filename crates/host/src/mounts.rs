@@ -1,12 +1,11 @@
 //! `mounts`: from `/proc/self/mounts` (proc_mounts(5), fstab(5)) and statvfs(3).
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::OnceLock;
 
 use collector::{FilesystemStats, Host, Row, Rows, Table, int, or_note, repeated, text};
 use model::{Extent, Query, Run, ScanError};
+
+use crate::bytes;
 
 pub(crate) static TABLE: Table<Mount, Host> = Table {
     name: "mounts",
@@ -20,7 +19,7 @@ pub(crate) static TABLE: Table<Mount, Host> = Table {
         text("type", "Kind of file system: `ext4`.", |m| (&m.line.kind).into()),
         int(
             "blocks_size",
-            "Bytes in a block. The counts are those of whatever is mounted last at the path.",
+            "Bytes in a block of whatever is mounted last at the path, as are the counts.",
             |m| m.stats().map(|s| s.block_size).into(),
         ),
         int("blocks", "Blocks in all.", |m| m.stats().map(|s| s.blocks).into()),
@@ -67,7 +66,7 @@ impl Mount {
     fn device_alias(&self) -> &Vec<u8> {
         self.device_alias.get_or_init(|| {
             let device = &self.line.device;
-            let real = || self.host.real_path(path(device)).ok();
+            let real = || self.host.real_path(bytes::path(device)).ok();
             let real = device.starts_with(b"/").then(real).flatten();
             real.map_or_else(|| device.clone(), |real| real.into_os_string().into_encoded_bytes())
         })
@@ -79,15 +78,12 @@ impl Mount {
             if self.line.kind == b"autofs" || !self.host.is_live() {
                 return None;
             }
-            let answer = self.host.filesystem_while(path(&self.line.path), || self.run.check().is_ok());
+            let answer =
+                self.host.filesystem_while(bytes::path(&self.line.path), || self.run.check().is_ok());
             or_note(answer, &self.run, TABLE.name, "blocks")
         };
         self.stats.get_or_init(ask).as_ref()
     }
-}
-
-fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Mount>, ScanError> {
@@ -105,7 +101,7 @@ fn parse(content: &[u8]) -> Vec<Line> {
         let mut words = line.split(|b| *b == b' ').map(unescaped);
         Some(Line { device: words.next()?, path: words.next()?, kind: words.next()?, flags: words.next()? })
     };
-    content.split(|b| *b == b'\n').filter_map(line).collect()
+    bytes::lines(content).filter_map(line).collect()
 }
 
 /// The kernel writes white space, `#` and the backslash itself as a backslash and three octal digits.

@@ -1,9 +1,12 @@
 //! `os_version`: from os-release(5).
 
 use collector::{
-    Host, Row, Rows, Table, elsewhere_int, elsewhere_text, hidden, int, or_note, text, unique, vanished,
+    Host, Row, Rows, Table, elsewhere_int, elsewhere_text, int, mount_namespace_id, or_note,
+    pid_with_namespace, text, unique, vanished,
 };
 use model::{Extent, Query, Run, ScanError};
+
+use crate::{bytes, text_file};
 
 pub(crate) static TABLE: Table<OsVersion, Host> = Table {
     name: "os_version",
@@ -21,7 +24,7 @@ pub(crate) static TABLE: Table<OsVersion, Host> = Table {
         int("minor", "Second part of the version, or 0.", |o| o.version_part(1).into()),
         int("patch", "Third part of the version, or 0.", |o| o.version_part(2).into()),
         text("build", "Build of the image.", |o| o.field("BUILD_ID").into()),
-        text("platform", "Short name: `debian`. (Where /etc/redhat-release is, osquery says `rhel`.)", |o| {
+        text("platform", "Short name: `debian`; osquery says `rhel` wherever /etc/redhat-release is.", |o| {
             o.field("ID").into()
         }),
         text("platform_like", "Short names of what it derives from, with spaces between them.", |o| {
@@ -32,75 +35,76 @@ pub(crate) static TABLE: Table<OsVersion, Host> = Table {
         elsewhere_text("extra"),
         elsewhere_int("install_date"),
         elsewhere_int("revision"),
-        hidden(int("pid_with_namespace", "0: the machine itself, never the inside of a container.", |_| {
-            0.into()
-        })),
-        hidden(text("mount_namespace_id", "NULL: the machine itself.", |_| model::Value::Null)),
+        pid_with_namespace(),
+        mount_namespace_id(),
     ],
     scan,
     examples: &["SELECT name, version FROM os_version WHERE platform = 'debian'"],
 };
 
 pub(crate) struct OsVersion {
-    fields: Vec<(String, String)>,
+    /// Names and values of the file, in its order and as its bytes.
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
     host: Host,
     run: Run,
 }
 
 impl Row for OsVersion {
     fn heap_bytes(&self) -> usize {
-        self.fields.iter().map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len()).sum()
+        self.fields
+            .iter()
+            .map(|(name, value)| size_of::<(Vec<u8>, Vec<u8>)>() + name.len() + value.len())
+            .sum()
     }
 }
 
 impl OsVersion {
     /// The last assignment counts, as in a shell.
-    fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().rfind(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().rfind(|(n, _)| n == name.as_bytes()).map(|(_, value)| value.as_slice())
     }
 
     /// A part of `VERSION_ID`, up to what is no digit. As in osquery, a part that is not there is 0.
     fn version_part(&self, part: usize) -> Option<i64> {
-        let part = self.field("VERSION_ID")?.splitn(3, '.').nth(part).unwrap_or("0");
-        part[..part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len())].parse().ok()
+        let part = self.field("VERSION_ID")?.splitn(3, |b| *b == b'.').nth(part).unwrap_or(b"0");
+        bytes::decimal(&part[..part.iter().position(|b| !b.is_ascii_digit()).unwrap_or(part.len())])
     }
 
     /// Some distributions have one under a name of their own, such as `UBUNTU_CODENAME`.
-    fn codename(&self) -> Option<&str> {
-        let own = || self.fields.iter().find(|(name, _)| name.ends_with("_CODENAME"));
-        self.field("VERSION_CODENAME").or_else(|| own().map(|(_, value)| value.as_str()))
+    fn codename(&self) -> Option<&[u8]> {
+        let own = || self.fields.iter().find(|(name, _)| name.ends_with(b"_CODENAME"));
+        self.field("VERSION_CODENAME").or_else(|| own().map(|(_, value)| value.as_slice()))
     }
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<OsVersion>, ScanError> {
-    let content = match host.read_text("/etc/os-release") {
-        Err(error) if vanished(&error) => host.read_text("/usr/lib/os-release"),
+    let content = match text_file::read(host, "/etc/os-release") {
+        Err(error) if vanished(&error) => text_file::read(host, "/usr/lib/os-release"),
         read => read,
     };
-    let fields =
-        or_note(content, &query.run, TABLE.name, "").map_or_else(Vec::new, |content| parse(&content));
-    let row = OsVersion { fields, host: host.clone(), run: query.run.clone() };
+    let content = or_note(content, &query.run, TABLE.name, "").unwrap_or_default();
+    let row = OsVersion { fields: parse(&content), host: host.clone(), run: query.run.clone() };
     Ok(Box::new(std::iter::once(Ok(row))))
 }
 
-fn parse(content: &str) -> Vec<(String, String)> {
-    let line = |line: &str| {
-        let (name, value) = line.trim().split_once('=')?;
-        (!name.starts_with('#')).then(|| (name.to_owned(), unquoted(value)))
+fn parse(content: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let field = |line: &[u8]| {
+        let (name, value) = bytes::split_once(line, b'=')?;
+        (!name.starts_with(b"#")).then(|| (name.to_vec(), unquoted(value)))
     };
-    content.lines().filter_map(line).collect()
+    bytes::trimmed_lines(content).filter_map(field).collect()
 }
 
 /// A value as a shell would read it: quotes taken off, and a backslash keeps what follows it.
-fn unquoted(value: &str) -> String {
-    if let Some(literal) = value.strip_prefix('\'').and_then(|v| v.strip_suffix('\'')) {
-        return literal.to_owned();
+fn unquoted(value: &[u8]) -> Vec<u8> {
+    let within = |quote: &[u8]| value.strip_prefix(quote)?.strip_suffix(quote);
+    if let Some(literal) = within(b"'") {
+        return literal.to_vec();
     }
-    let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
-    let mut chars = value.chars();
-    let mut out = String::with_capacity(value.len());
-    while let Some(c) = chars.next() {
-        out.extend(if c == '\\' { chars.next() } else { Some(c) });
+    let mut rest = within(b"\"").unwrap_or(value).iter();
+    let mut out = Vec::with_capacity(value.len());
+    while let Some(byte) = rest.next() {
+        out.extend(if *byte == b'\\' { rest.next() } else { Some(byte) });
     }
     out
 }
@@ -110,16 +114,16 @@ mod tests {
     use super::*;
 
     fn read(content: &str) -> OsVersion {
-        OsVersion { fields: parse(content), host: Host::at("/nowhere"), run: Run::unlimited() }
+        OsVersion { fields: parse(content.as_bytes()), host: Host::at("/nowhere"), run: Run::unlimited() }
     }
 
     #[test]
     fn quotes_and_backslashes_are_those_of_a_shell() {
         let os = read("# NAME=no\nNAME=\"A \\\"B\\\" \\$C\"\nVERSION='1 \\n'\nID=fedora\n\nBUILD_ID=\"\"\n");
-        assert_eq!(os.field("NAME"), Some("A \"B\" $C"));
-        assert_eq!(os.field("VERSION"), Some("1 \\n"));
-        assert_eq!(os.field("ID"), Some("fedora"));
-        assert_eq!(os.field("BUILD_ID"), Some(""));
+        assert_eq!(os.field("NAME").unwrap(), b"A \"B\" $C");
+        assert_eq!(os.field("VERSION").unwrap(), b"1 \\n");
+        assert_eq!(os.field("ID").unwrap(), b"fedora");
+        assert_eq!(os.field("BUILD_ID").unwrap(), b"");
         assert_eq!(os.field("ID_LIKE"), None);
     }
 
@@ -134,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_release_has_one_codename() {
-        assert_eq!(read("VERSION_CODENAME=victoria\nUBUNTU_CODENAME=jammy").codename(), Some("victoria"));
-        assert_eq!(read("UBUNTU_CODENAME=jammy").codename(), Some("jammy"));
+        assert_eq!(read("VERSION_CODENAME=victoria\nUBUNTU_CODENAME=jammy").codename().unwrap(), b"victoria");
+        assert_eq!(read("UBUNTU_CODENAME=jammy").codename().unwrap(), b"jammy");
     }
 }

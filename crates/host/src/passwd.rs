@@ -3,7 +3,7 @@
 use collector::Host;
 use model::Run;
 
-use crate::text_file;
+use crate::{bytes, text_file};
 
 /// One account. Texts are the file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) fn parse(content: &[u8]) -> Vec<Account> {
         let mut text = || fields.next().unwrap_or_default().to_vec();
         Some(Account { name, uid, gid, gecos: text(), home: text(), shell: text() })
     };
-    content.split(|b| *b == b'\n').filter_map(account).collect()
+    bytes::lines(content).filter_map(account).collect()
 }
 
 /// The fields of a line of `/etc/passwd`, `/etc/group` or `/etc/shadow`; `None` for a blank line and a comment.

@@ -52,19 +52,20 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<OpenFile>, ScanError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{put, rows};
+    use crate::fixture::Fixture;
+    use model::Op;
 
     #[test]
     fn only_links_to_a_path_are_files_and_a_lookup_agrees_with_a_full_scan() {
-        let root = tempfile::tempdir().unwrap();
-        put(root.path(), "proc/7/fd/0", "-> /dev/null");
-        put(root.path(), "proc/7/fd/10", "-> /tmp/x (deleted)");
-        put(root.path(), "proc/7/fd/2", "-> socket:[12]");
-        put(root.path(), "proc/7/fd/3", "-> anon_inode:[eventfd]");
-        put(root.path(), "proc/31/fd/1", "-> /var/log/a");
-        let host = Host::at(root.path());
-        let all = rows(&TABLE, &host, &[]);
+        let machine = Fixture::new();
+        machine
+            .link("/proc/7/fd/0", "/dev/null")
+            .link("/proc/7/fd/10", "/tmp/x (deleted)")
+            .link("/proc/7/fd/2", "socket:[12]")
+            .link("/proc/7/fd/3", "anon_inode:[eventfd]")
+            .link("/proc/31/fd/1", "/var/log/a");
+        let all = machine.scan(&TABLE).lines();
         assert_eq!(all, ["7|0|/dev/null", "7|10|/tmp/x (deleted)", "31|1|/var/log/a"]);
-        assert_eq!(rows(&TABLE, &host, &[("pid", &[7, 7, 8, -1])]), all[..2]);
+        assert_eq!(machine.scan(&TABLE).when("pid", Op::Eq, [7, 7, 8, -1]).lines(), all[..2]);
     }
 }

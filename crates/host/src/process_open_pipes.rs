@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use collector::{FileId, Host, Row, Rows, Table, int, key, reason, text, unique, vanished};
+use collector::{FileId, Host, Row, Rows, Table, int, key, or_note, text, unique};
 use model::{Extent, Query, ScanError};
 
 use crate::descriptors::{self, Descriptor};
@@ -126,21 +126,16 @@ fn pairs(end: End, holders: Arc<[End]>) -> impl Iterator<Item = Pair> {
 fn end(host: &Host, query: &Query, pid: i64, descriptor: &Descriptor) -> Option<End> {
     let fd = descriptor.fd;
     let path = format!("/proc/{pid}/fd/{fd}");
-    let unreadable = |error| {
-        if !vanished(&error) {
-            query.run.note(TABLE.name, "", reason(&error));
-        }
-    };
     let pipe = match descriptor.inode("pipe") {
         Some(inode) => Pipe { device: None, inode },
         None if descriptor.target.starts_with(b"/") => {
-            let FileId { device, inode, is_fifo } = host.file_id(&path).map_err(unreadable).ok()?;
+            let FileId { device, inode, is_fifo } = or_note(host.file_id(&path), &query.run, TABLE.name, "")?;
             is_fifo.then_some(Pipe { device: Some(device), inode })?
         }
         None => return None,
     };
     // The link's own permissions tell how it was opened (proc_pid_fd(5)).
-    let link = host.lstat(&path).map_err(unreadable).ok()?;
+    let link = or_note(host.lstat(&path), &query.run, TABLE.name, "")?;
     let mode = Mode { reads: link.mode() & 0o400 != 0, writes: link.mode() & 0o200 != 0 };
     Some(End { pid, fd, mode, pipe })
 }
@@ -148,6 +143,7 @@ fn end(host: &Host, query: &Query, pid: i64, descriptor: &Descriptor) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scan;
 
     fn end(pid: i64, mode: &str) -> End {
         let mode = Mode { reads: mode.contains('r'), writes: mode.contains('w') };
@@ -176,7 +172,7 @@ mod tests {
         let (reader, writer) = std::io::pipe().unwrap();
         let (r, w) = (std::os::fd::AsRawFd::as_raw_fd(&reader), std::os::fd::AsRawFd::as_raw_fd(&writer));
         let pid = i64::from(std::process::id());
-        let found = crate::testing::rows(&TABLE, &Host::live(), &[("pid", &[pid])]);
+        let found = Scan::of(&TABLE, Host::live()).equal("pid", pid).lines();
         let wanted = |row: &&String| {
             row.starts_with(&format!("{pid}|{r}|r|")) && row.ends_with(&format!("|anonymous|{pid}|{w}|w"))
         };

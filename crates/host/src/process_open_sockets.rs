@@ -54,7 +54,8 @@ pub(crate) static TABLE: Table<Owned, Host> = Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{put, rows};
+    use crate::fixture::{Fixture, Scan};
+    use model::Op;
 
     fn tcp(port: u16, inode: u64) -> String {
         format!(
@@ -63,17 +64,18 @@ mod tests {
     }
 
     /// Two namespaces; process 7 lives in the second and holds a socket of the first too.
-    fn two_namespaces() -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        put(root.path(), "proc/1/ns/net", "-> net:[100]");
-        put(root.path(), "proc/1/fd/4", "-> socket:[11]");
-        put(root.path(), "proc/1/fd/5", "-> socket:[11]");
-        put(root.path(), "proc/7/ns/net", "-> net:[200]");
-        put(root.path(), "proc/7/fd/3", "-> socket:[21]");
-        put(root.path(), "proc/7/fd/8", "-> socket:[12]");
-        put(root.path(), "proc/net/tcp", &(tcp(22, 11) + &tcp(23, 12) + &tcp(24, 13) + &tcp(25, 0)));
-        put(root.path(), "proc/7/net/tcp", &tcp(80, 21));
-        root
+    fn two_namespaces() -> Fixture {
+        let machine = Fixture::new();
+        machine
+            .link("/proc/1/ns/net", "net:[100]")
+            .link("/proc/1/fd/4", "socket:[11]")
+            .link("/proc/1/fd/5", "socket:[11]")
+            .link("/proc/7/ns/net", "net:[200]")
+            .link("/proc/7/fd/3", "socket:[21]")
+            .link("/proc/7/fd/8", "socket:[12]")
+            .file("/proc/net/tcp", tcp(22, 11) + &tcp(23, 12) + &tcp(24, 13) + &tcp(25, 0))
+            .file("/proc/7/net/tcp", tcp(80, 21));
+        machine
     }
 
     const ALL: [&str; 6] = [
@@ -87,15 +89,14 @@ mod tests {
 
     #[test]
     fn each_descriptor_is_a_row_and_so_is_a_socket_that_nobody_holds() {
-        let root = two_namespaces();
-        assert_eq!(rows(&TABLE, &Host::at(root.path()), &[]), ALL);
+        assert_eq!(two_namespaces().scan(&TABLE).lines(), ALL);
     }
 
     #[test]
     fn a_lookup_finds_what_a_full_scan_would() {
-        let root = two_namespaces();
+        let machine = two_namespaces();
         for pids in [&[1][..], &[7], &[7, 1], &[-1], &[7, -1], &[9], &[]] {
-            let found = rows(&TABLE, &Host::at(root.path()), &[("pid", pids)]);
+            let found = machine.scan(&TABLE).when("pid", Op::Eq, pids.iter().copied()).lines();
             let of_pid = |row: &&str| pids.iter().any(|pid| row.starts_with(&format!("{pid}|")));
             let found: Vec<&str> = found.iter().map(String::as_str).filter(of_pid).collect();
             assert_eq!(found, ALL.into_iter().filter(of_pid).collect::<Vec<_>>(), "{pids:?}");
@@ -106,7 +107,7 @@ mod tests {
     fn a_listener_of_this_process_is_found_by_pid() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let found = rows(&TABLE, &Host::live(), &[("pid", &[std::process::id().into()])]);
+        let found = Scan::of(&TABLE, Host::live()).equal("pid", std::process::id()).lines();
         let wanted = format!("|2|6|127.0.0.1|0.0.0.0|{port}|0||LISTEN|");
         assert_eq!(found.iter().filter(|row| row.contains(&wanted)).count(), 1, "{found:#?}");
     }

@@ -1,13 +1,13 @@
 //! `routes`: `RTM_GETROUTE` of rtnetlink(7) for every routing table, in the network namespace of the collector.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use collector::{Host, Row, Rows, Rtnetlink, Table, int, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::net::rtnetlink::{Route, interface_names, messages};
+use crate::net::written;
 
 /// How many messages are read between two looks at the clock.
 const POLL_EVERY: usize = 64;
@@ -77,10 +77,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<NamedRoute>, ScanError> {
     })))
 }
 
-fn written(address: Option<IpAddr>) -> String {
-    address.map_or_else(String::new, |address| address.to_string())
-}
-
 /// osquery's words; it knows the first four and calls the rest `other`.
 fn kind(rtn: u8) -> &'static str {
     match rtn {
@@ -100,10 +96,11 @@ fn kind(rtn: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Scan;
 
     #[test]
     fn the_loopback_route_is_in_the_local_table() {
-        let rows = crate::testing::rows(&TABLE, &Host::live(), &[]);
+        let rows = Scan::of(&TABLE, Host::live()).lines();
         let wanted = "127.0.0.1|32||127.0.0.1|0|lo|0|0|local|0|255";
         assert!(rows.iter().any(|row| row == wanted), "{rows:?}");
     }

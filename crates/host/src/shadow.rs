@@ -3,7 +3,7 @@
 use collector::{Host, Row, Rows, Table, int, key, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::{passwd, text_file};
+use crate::{bytes, passwd, text_file};
 
 pub(crate) static TABLE: Table<Shadow, Host> = Table {
     name: "shadow",
@@ -68,7 +68,7 @@ fn parse(content: &[u8]) -> Vec<Shadow> {
         let days = std::array::from_fn(|_| number(fields.next().unwrap_or_default()));
         Some(Shadow { name, status: status(password), hash_alg: hash_alg(password), days })
     };
-    content.split(|b| *b == b'\n').filter_map(shadow).collect()
+    bytes::lines(content).filter_map(shadow).collect()
 }
 
 fn status(password: &[u8]) -> &'static str {

@@ -1,14 +1,12 @@
 //! `shell_history`: the history files of bash, zsh, tcsh, ksh, ash and fish in the homes of `/etc/passwd`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use collector::{Contents, Host, Row, Rows, Table, int, key, reason, repeated, text, vanished};
-use model::{Extent, Query, Run, ScanError};
+use collector::{Host, Row, Rows, Table, int, key, repeated, text};
+use model::{Extent, Query, ScanError};
 
 use crate::history_lines::{Command, Format, Reader};
-use crate::homes::{self, Home};
-use crate::lines::Lines;
+use crate::homes::{self, HomeFile};
 
 /// How much of a history is read, in bytes.
 const HISTORY_BYTES_MAX: u64 = 256 << 20;
@@ -29,7 +27,7 @@ pub(crate) static TABLE: Table<Entry, Host> = Table {
     identity: repeated(&["uid", "history_file", "command"]),
     extent: Extent::PerKey { keys: 30, rows: 1000 },
     columns: &[
-        key(int("uid", "User id of the home.", |e| e.file.uid.into())),
+        key(int("uid", "User ID of the home.", |e| e.file.uid.into())),
         int("time", "When it was typed, in seconds since 1970; NULL when the shell did not note it.", |e| {
             e.command.time.into()
         }),
@@ -43,13 +41,8 @@ pub(crate) static TABLE: Table<Entry, Host> = Table {
 };
 
 pub(crate) struct Entry {
-    file: Arc<File>,
+    file: Arc<HomeFile>,
     command: Command,
-}
-
-struct File {
-    uid: u32,
-    path: PathBuf,
 }
 
 impl Row for Entry {
@@ -60,63 +53,41 @@ impl Row for Entry {
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Entry>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
-    let homes = homes::homes(TABLE.name, &host, query);
+    let homes = homes::homes(&host, query, TABLE.name);
     let files = homes.into_iter().flat_map(|home| FILES.iter().map(move |file| (home.clone(), file)));
     Ok(Box::new(files.flat_map(move |(home, (name, format))| {
-        let file = Arc::new(File { uid: home.uid, path: home.directory.join(name) });
-        let mut reader = open(&host, &run, &home, &file, *format);
-        let run = run.clone();
+        let file = Arc::new(home.file(name));
+        let lines = homes::lines(&host, &run, TABLE.name, &home, &file.path, HISTORY_BYTES_MAX);
+        let mut reader = lines.map(|lines| Reader::new(lines, *format));
         std::iter::from_fn(move || {
-            let command = next(reader.as_mut()?, &run).transpose()?;
+            let command = reader.as_mut()?.next().transpose()?;
             Some(command.map(|command| Entry { file: file.clone(), command }))
         })
     })))
 }
 
-fn open(host: &Host, run: &Run, home: &Home, file: &File, format: Format) -> Option<Reader<Contents>> {
-    match homes::open(host, home, &file.path) {
-        Ok(contents) => {
-            if contents.metadata().len() > HISTORY_BYTES_MAX {
-                run.note(TABLE.name, "", "commands past the first 256 MiB");
-            }
-            Some(Reader::new(Lines::of(contents, run, HISTORY_BYTES_MAX), format))
-        }
-        Err(error) => {
-            if !vanished(&error) && error.kind() != std::io::ErrorKind::NotADirectory {
-                run.note(TABLE.name, "", reason(&error));
-            }
-            None
-        }
-    }
-}
-
-fn next(reader: &mut Reader<Contents>, run: &Run) -> Result<Option<Command>, ScanError> {
-    reader.next().or_else(|error| {
-        run.check()?;
-        run.note(TABLE.name, "", reason(&error));
-        Ok(None)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{self, cell, text};
+    use crate::fixture::Fixture;
 
     #[test]
     fn each_history_of_each_home_is_read() {
-        let machine = probe::Fixture::new();
-        machine.file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n");
-        machine.file("/home/a/.bash_history", b"#1700000000\nls\necho \xff\n");
-        machine.file("/home/a/.local/share/fish/fish_history", "- cmd: ls\n  when: 5\n");
-        machine.file("/home/b/.zsh_history", ": 7:0;ls\n");
-        let all = machine.rows(&TABLE, &[]);
-        assert_eq!(all.len(), 4);
-        assert_eq!(cell(&all[0], &TABLE, "time").as_int(), Some(1700000000));
-        assert_eq!(cell(&all[1], &TABLE, "command").as_text(), Some(&b"echo \xff"[..]));
-        assert!(cell(&all[1], &TABLE, "time").is_null());
-        assert_eq!(text(&all[3], &TABLE, "history_file"), "/home/b/.zsh_history");
-        assert_eq!(machine.rows(&TABLE, &[("uid", 1001.into())]), all[3..]);
-        assert_eq!(machine.rows(&TABLE, &[("uid", 1.into())]).len(), 0);
+        let machine = Fixture::new();
+        machine
+            .file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\nb:x:1001:1001::/home/b:/bin/sh\n")
+            .file("/home/a/.bash_history", b"#1700000000\nls\necho \xff\n")
+            .file("/home/a/.local/share/fish/fish_history", "- cmd: ls\n  when: 5\n")
+            .file("/home/b/.zsh_history", ": 7:0;ls\n");
+        let all = machine.scan(&TABLE).lines();
+        let expected = [
+            "1000|1700000000|ls|/home/a/.bash_history",
+            "1000|NULL|echo \\xff|/home/a/.bash_history",
+            "1000|5|ls|/home/a/.local/share/fish/fish_history",
+            "1001|7|ls|/home/b/.zsh_history",
+        ];
+        assert_eq!(all, expected);
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1001).lines(), all[3..]);
+        assert_eq!(machine.scan(&TABLE).equal("uid", 1).cells().len(), 0);
     }
 }

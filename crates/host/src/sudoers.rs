@@ -1,14 +1,12 @@
 //! `sudoers`: from `/etc/sudoers` and what it includes (sudoers(5)).
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use collector::{Host, Row, Rows, Table, repeated, text};
 use model::{Extent, Query, ScanError};
 
-use crate::text_file;
+use crate::{bytes, text_file};
 
 pub(crate) static TABLE: Table<Rule, Host> = Table {
     name: "sudoers",
@@ -77,7 +75,7 @@ impl Reader<'_> {
         let source = Arc::new(path);
         self.open.push(source.clone());
         for line in logical_lines(&content) {
-            let (header, details) = text_file::first_word(&line);
+            let (header, details) = bytes::first_word(&line);
             let (header, details) = (header.to_vec(), details.to_vec());
             let include = Include::parse(&header, &details);
             self.rules.push(Rule { source: source.clone(), header, details });
@@ -113,8 +111,8 @@ impl Reader<'_> {
             rest = &rest[at + 2..];
         }
         path.extend_from_slice(rest);
-        let path = PathBuf::from(OsString::from_vec(path));
-        source.parent().map_or_else(|| path.clone(), |parent| parent.join(&path))
+        let path = bytes::path(&path);
+        source.parent().map_or_else(|| path.to_owned(), |parent| parent.join(path))
     }
 }
 
@@ -157,7 +155,7 @@ fn path(details: &[u8]) -> Option<Vec<u8>> {
 fn logical_lines(content: &[u8]) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut continued = false;
-    for raw in content.split(|b| *b == b'\n') {
+    for raw in bytes::lines(content) {
         let line = raw.trim_ascii();
         let (text, continues) = match line.strip_suffix(b"\\") {
             Some(text) => (text, true),
@@ -188,7 +186,7 @@ fn logical_lines(content: &[u8]) -> Vec<Vec<u8>> {
 
 /// Whether a line says nothing. `#1000` is a user by number, and `#include` was once the only spelling.
 fn is_comment(line: &[u8]) -> bool {
-    let (word, rest) = text_file::first_word(line);
+    let (word, rest) = bytes::first_word(line);
     match word {
         b"" => true,
         b"#include" | b"#includedir" | b"@include" | b"@includedir" => rest.is_empty(),
@@ -208,8 +206,12 @@ mod tests {
     }
 
     fn scanned(files: &[(&str, &str)]) -> (Vec<String>, Vec<model::Note>) {
-        let machine = files.iter().fold(Fixture::new(), |machine, (path, text)| machine.file(path, text));
-        machine.rows(&TABLE, &["source", "header", "rule_details"])
+        let machine = Fixture::new();
+        for (path, text) in files {
+            machine.file(path, text);
+        }
+        let scan = machine.scan(&TABLE);
+        (scan.lines(), scan.notes())
     }
 
     #[test]
@@ -240,13 +242,13 @@ mod tests {
     #[test]
     fn included_files_follow_the_line_that_includes_them() {
         let (rows, notes) = scanned(&[
-            ("etc/sudoers", "root ALL=ALL\n@includedir sudoers.d\n#include /etc/other.%h\nlast ALL"),
-            ("etc/sudoers.d/b", "eve ALL=(ALL) NOPASSWD: ALL\n"),
-            ("etc/sudoers.d/a", "bob\tALL"),
-            ("etc/sudoers.d/a.rpmsave", "no ALL"),
-            ("etc/sudoers.d/a~", "no ALL"),
-            ("etc/other.box", "ann ALL"),
-            ("proc/sys/kernel/hostname", "box.example\n"),
+            ("/etc/sudoers", "root ALL=ALL\n@includedir sudoers.d\n#include /etc/other.%h\nlast ALL"),
+            ("/etc/sudoers.d/b", "eve ALL=(ALL) NOPASSWD: ALL\n"),
+            ("/etc/sudoers.d/a", "bob\tALL"),
+            ("/etc/sudoers.d/a.rpmsave", "no ALL"),
+            ("/etc/sudoers.d/a~", "no ALL"),
+            ("/etc/other.box", "ann ALL"),
+            ("/proc/sys/kernel/hostname", "box.example\n"),
         ]);
         let expected = [
             "/etc/sudoers|root|ALL=ALL",
@@ -264,7 +266,7 @@ mod tests {
     #[test]
     fn a_file_that_includes_itself_ends_with_a_note() {
         let (rows, notes) =
-            scanned(&[("etc/sudoers", "@include a\nroot ALL"), ("etc/a", "@include sudoers")]);
+            scanned(&[("/etc/sudoers", "@include a\nroot ALL"), ("/etc/a", "@include sudoers")]);
         assert_eq!(rows.last().unwrap(), "/etc/sudoers|root|ALL");
         assert_eq!(notes[0].reason, "a file includes itself");
     }
@@ -272,8 +274,8 @@ mod tests {
     #[test]
     fn files_that_each_include_two_others_end_with_a_note() {
         let files: Vec<(String, String)> = (0..20)
-            .map(|n| (format!("etc/f{n}"), format!("@include f{m}\n@include f{m}\n", m = n + 1)))
-            .chain([("etc/sudoers".into(), "@include f0".into())])
+            .map(|n| (format!("/etc/f{n}"), format!("@include f{m}\n@include f{m}\n", m = n + 1)))
+            .chain([("/etc/sudoers".into(), "@include f0".into())])
             .collect();
         let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
         assert_eq!(scanned(&files).1[0].reason, "too many files are included");

@@ -4,9 +4,11 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, Table, hidden, int, reason, text, unique, vanished};
+use collector::{Host, Row, Rows, Table, or_note, pid_with_namespace, text, unique};
 use model::{Extent, Query, ScanError};
 
+use crate::groups::{self, Group};
+use crate::passwd::{self, Account};
 use crate::paths::{self, Found};
 
 const SETUID: u32 = 0o4000;
@@ -24,20 +26,18 @@ pub(crate) static TABLE: Table<SuidBin, Host> = Table {
     extent: Extent::Whole { rows: 20 },
     columns: &[
         text("path", "Path of the file, or of a link to it.", |s| s.found.path().into()),
-        text("username", "Name of the owner, or the user id when it has none.", |s| {
-            name(&s.names.users, s.metadata.uid()).into()
+        text("username", "Name of the owner, or the user ID when it has none.", |s| {
+            s.names.user(s.metadata.uid()).into()
         }),
-        text("groupname", "Name of the group, or the group id when it has none.", |s| {
-            name(&s.names.groups, s.metadata.gid()).into()
+        text("groupname", "Name of the group, or the group ID when it has none.", |s| {
+            s.names.group(s.metadata.gid()).into()
         }),
         text("permissions", "`S` for setuid, `G` for setgid, `SG` for both.", |s| match s.metadata.mode() {
             mode if mode & SETUID == 0 => "G".into(),
             mode if mode & SETGID == 0 => "S".into(),
             _ => "SG".into(),
         }),
-        hidden(int("pid_with_namespace", "0: paths are those of this process's mount namespace.", |_| {
-            0.into()
-        })),
+        pid_with_namespace(),
     ],
     scan,
     examples: &["SELECT path, username, permissions FROM suid_bin WHERE path LIKE '/tmp/%'"],
@@ -50,8 +50,18 @@ pub(crate) struct SuidBin {
 }
 
 struct Names {
-    users: Vec<(u32, Vec<u8>)>,
-    groups: Vec<(u32, Vec<u8>)>,
+    users: Vec<Account>,
+    groups: Vec<Group>,
+}
+
+impl Names {
+    fn user(&self, uid: u32) -> Vec<u8> {
+        name_or_number(self.users.iter().find(|a| a.uid == uid).map(|a| &*a.name), uid)
+    }
+
+    fn group(&self, gid: u32) -> Vec<u8> {
+        name_or_number(self.groups.iter().find(|g| g.gid == gid).map(|g| &*g.name), gid)
+    }
 }
 
 impl Row for SuidBin {
@@ -62,18 +72,13 @@ impl Row for SuidBin {
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<SuidBin>, ScanError> {
     let (host, run) = (host.clone(), query.run.clone());
-    let names = |path: &str, column| match host.read(path) {
-        Ok(content) => parse(&content),
-        Err(error) => {
-            run.note(TABLE.name, column, reason(&error));
-            Vec::new()
-        }
-    };
-    let names =
-        Arc::new(Names { users: names("/etc/passwd", "username"), groups: names("/etc/group", "groupname") });
+    let names = Arc::new(Names {
+        users: passwd::accounts(&host, &run, TABLE.name),
+        groups: groups::groups(&host, &run, TABLE.name),
+    });
     let mut walks = Vec::new();
     for directory in directories(&host) {
-        walks.push(paths::below(TABLE.name, &host, query, directory.as_bytes())?);
+        walks.push(paths::below(&host, query, TABLE.name, directory.as_bytes())?);
     }
     let programs = walks.into_iter().flatten().filter_map(move |found| {
         let found = match found {
@@ -83,18 +88,9 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<SuidBin>, ScanError> {
         if found.kind.is_some_and(|kind| !kind.is_file() && !kind.is_symlink()) {
             return None;
         }
-        match host.stat(found.path()) {
-            Ok(metadata) if metadata.is_file() && metadata.mode() & (SETUID | SETGID) != 0 => {
-                Some(Ok(SuidBin { found, metadata, names: names.clone() }))
-            }
-            Ok(_) => None,
-            Err(error) => {
-                if !vanished(&error) {
-                    run.note(TABLE.name, "", reason(&error));
-                }
-                None
-            }
-        }
+        let metadata = or_note(host.stat(found.path()), &run, TABLE.name, "")?;
+        let privileged = metadata.is_file() && metadata.mode() & (SETUID | SETGID) != 0;
+        privileged.then(|| Ok(SuidBin { found, metadata, names: names.clone() }))
     });
     Ok(Box::new(programs))
 }
@@ -115,20 +111,8 @@ fn directories(host: &Host) -> Vec<&'static str> {
     directories
 }
 
-/// Names by number, from `/etc/passwd` or `/etc/group`: both have the name first and the number third.
-fn parse(content: &[u8]) -> Vec<(u32, Vec<u8>)> {
-    let name = |line: &[u8]| {
-        let mut fields = line.split(|b| *b == b':');
-        let name = fields.next()?;
-        let number = std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()?;
-        Some((number, name.to_vec()))
-    };
-    content.split(|b| *b == b'\n').filter_map(name).collect()
-}
-
-fn name(names: &[(u32, Vec<u8>)], number: u32) -> Vec<u8> {
-    let found = names.iter().find(|(n, _)| *n == number);
-    found.map_or_else(|| number.to_string().into_bytes(), |(_, name)| name.clone())
+fn name_or_number(name: Option<&[u8]>, number: u32) -> Vec<u8> {
+    name.map_or_else(|| number.to_string().into_bytes(), <[u8]>::to_vec)
 }
 
 #[cfg(test)]
@@ -136,37 +120,34 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::probe::{self, text};
+    use crate::fixture::Fixture;
 
-    fn program(machine: &probe::Fixture, path: &str, mode: u32) {
+    fn program(machine: &Fixture, path: &str, mode: u32) {
         machine.file(path, "");
         std::fs::set_permissions(machine.place(path), std::fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
     fn a_directory_with_two_names_is_searched_once() {
-        let machine = probe::Fixture::new();
+        let machine = Fixture::new();
         program(&machine, "/usr/bin/su", 0o4755);
         program(&machine, "/usr/bin/wall", 0o2755);
         program(&machine, "/usr/bin/ls", 0o755);
         program(&machine, "/tmp/deep/er/both", 0o6755);
-        machine.link("/bin", "usr/bin");
-        machine.link("/usr/bin/sudoedit", "su");
-        machine.link("/tmp/loop", ".");
+        machine.link("/bin", "usr/bin").link("/usr/bin/sudoedit", "su").link("/tmp/loop", ".");
         std::fs::create_dir(machine.place("/usr/bin/shared")).unwrap();
         std::fs::set_permissions(machine.place("/usr/bin/shared"), std::fs::Permissions::from_mode(0o2755))
             .unwrap();
-        let rows = machine.rows(&TABLE, &[]);
-        let mut rows: Vec<_> =
-            rows.iter().map(|r| text(r, &TABLE, "path") + " " + &text(r, &TABLE, "permissions")).collect();
+        let mut rows = machine.scan(&TABLE).texts(&["path", "permissions"]);
         rows.sort();
-        assert_eq!(rows, ["/tmp/deep/er/both SG", "/usr/bin/su S", "/usr/bin/sudoedit S", "/usr/bin/wall G"]);
+        assert_eq!(rows, ["/tmp/deep/er/both|SG", "/usr/bin/sudoedit|S", "/usr/bin/su|S", "/usr/bin/wall|G"]);
     }
 
     #[test]
     fn owners_have_names_or_else_numbers() {
-        let users = parse(b"root:x:0:0::/:\nbroken\ndaemon:x:1:1::/:\n");
-        assert_eq!(name(&users, 1), b"daemon");
-        assert_eq!(name(&users, 4_000_000_000), b"4000000000");
+        let users = passwd::parse(b"root:x:0:0::/:\nbroken\ndaemon:x:1:1::/:\n");
+        let names = Names { users, groups: vec![] };
+        assert_eq!((names.user(1), names.user(4_000_000_000)), (b"daemon".to_vec(), b"4000000000".to_vec()));
+        assert_eq!(names.group(0), b"0");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use collector::{Host, Row, Rows, Table, elsewhere_text, int, or_note, text, unique};
 use model::{Extent, Query, Run, ScanError};
 
-use crate::memory_info;
+use crate::{bytes, memory_info};
 
 pub(crate) static TABLE: Table<System, Host> = Table {
     name: "system_info",
@@ -25,14 +25,14 @@ pub(crate) static TABLE: Table<System, Host> = Table {
         text("cpu_type", "Hardware: `x86_64`.", |s| {
             or_note(s.host.machine(), &s.run, TABLE.name, "cpu_type").into()
         }),
-        text("cpu_subtype", "Number of the processor's model.", |s| s.cpu().model.as_deref().into()),
-        text("cpu_brand", "Name of the processor.", |s| s.cpu().brand.as_deref().into()),
+        text("cpu_subtype", "Number of the processor's model.", |s| s.cpu().model.as_ref().into()),
+        text("cpu_brand", "Name of the processor.", |s| s.cpu().brand.as_ref().into()),
         int("cpu_physical_cores", "Cores that are online.", |s| s.topology().map(|t| t.cores).into()),
         int("cpu_logical_cores", "Threads of all cores that are online.", |s| {
             s.topology().map(|t| t.threads).into()
         }),
         int("cpu_sockets", "Processor packages.", |s| s.topology().and_then(|t| t.sockets).into()),
-        text("cpu_microcode", "Revision of the microcode.", |s| s.cpu().microcode.as_deref().into()),
+        text("cpu_microcode", "Revision of the microcode.", |s| s.cpu().microcode.as_ref().into()),
         int("physical_memory", "Usable bytes of memory.", |s| s.physical_memory().into()),
         text("hardware_vendor", "Maker of the machine.", |s| s.firmware(VENDOR).into()),
         text("hardware_model", "Its model.", |s| s.firmware(s.lenovo(MODEL, VERSION)).into()),
@@ -88,9 +88,9 @@ impl Row for System {}
 
 #[derive(Debug, Default, PartialEq)]
 struct Cpu {
-    brand: Option<String>,
-    model: Option<String>,
-    microcode: Option<String>,
+    brand: Option<Vec<u8>>,
+    model: Option<Vec<u8>>,
+    microcode: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,7 @@ impl System {
 
     fn cpu(&self) -> &Cpu {
         self.cpu.get_or_init(|| {
-            let content = or_note(self.host.read_text("/proc/cpuinfo"), &self.run, TABLE.name, "cpu_brand");
+            let content = or_note(self.host.read("/proc/cpuinfo"), &self.run, TABLE.name, "cpu_brand");
             content.map_or_else(Cpu::default, |content| parse_cpu(&content))
         })
     }
@@ -158,14 +158,15 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<System>, ScanError> {
 }
 
 /// The first processor stands for all.
-fn parse_cpu(content: &str) -> Cpu {
+fn parse_cpu(content: &[u8]) -> Cpu {
     let mut cpu = Cpu::default();
-    for (name, value) in content.lines().take_while(|l| !l.is_empty()).filter_map(|l| l.split_once(':')) {
-        let value = || Some(value.trim().to_owned());
-        match name.trim() {
-            "model name" => cpu.brand = value(),
-            "model" => cpu.model = value(),
-            "microcode" => cpu.microcode = value(),
+    let first = bytes::lines(content).take_while(|line| !line.is_empty());
+    for (name, value) in first.filter_map(|line| bytes::split_once(line, b':')) {
+        let value = || Some(value.trim_ascii().to_vec());
+        match name.trim_ascii() {
+            b"model name" => cpu.brand = value(),
+            b"model" => cpu.model = value(),
+            b"microcode" => cpu.microcode = value(),
             _ => {}
         }
     }
@@ -201,42 +202,37 @@ fn read_topology(host: &Host) -> std::io::Result<Option<Topology>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Fixture;
 
     #[test]
     fn the_first_processor_is_described() {
         let cpu = parse_cpu(
-            "processor\t: 0\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R)\nmicrocode\t: 0x1\npower management:\n\nmodel\t\t: 9\n",
+            b"processor\t: 0\nmodel\t\t: 207\nmodel name\t: Intel(R) Xeon(R)\nmicrocode\t: 0x1\npower management:\n\nmodel\t\t: 9\n",
         );
-        assert_eq!(cpu.brand.as_deref(), Some("Intel(R) Xeon(R)"));
-        assert_eq!((cpu.model.as_deref(), cpu.microcode.as_deref()), (Some("207"), Some("0x1")));
-        assert_eq!(parse_cpu("processor\t: 0\nCPU part\t: 0xd0c\n"), Cpu::default());
+        assert_eq!(cpu.brand.as_deref(), Some(&b"Intel(R) Xeon(R)"[..]));
+        assert_eq!((cpu.model.as_deref(), cpu.microcode.as_deref()), (Some(&b"207"[..]), Some(&b"0x1"[..])));
+        assert_eq!(parse_cpu(b"processor\t: 0\nCPU part\t: 0xd0c\n"), Cpu::default());
     }
 
     #[test]
     fn a_machine_of_files_is_described() {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test lays out what the host reads")]
-            std::fs::write(path, content).unwrap();
-        };
+        let machine = Fixture::new();
         for (cpu, core) in [(0, "0,2"), (1, "1,3"), (2, "0,2"), (3, "1,3")] {
-            put(&format!("sys/devices/system/cpu/cpu{cpu}/topology/core_cpus_list"), core);
-            put(&format!("sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "0\n");
+            machine.file(format!("/sys/devices/system/cpu/cpu{cpu}/topology/core_cpus_list"), core);
+            machine.file(format!("/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "0\n");
         }
-        put("sys/devices/system/cpu/cpu4/online", "0\n");
-        put("sys/devices/system/cpu/cpufreq/x", "");
-        put("sys/class/dmi/id/sys_vendor", "LENOVO\n");
-        put("sys/class/dmi/id/product_name", "20HRCTO1WW\n");
-        put("sys/class/dmi/id/product_version", "ThinkPad X1 Carbon 5th\n");
-        put("proc/meminfo", "MemTotal: 2 kB\n");
-        let query =
-            Query::all(std::sync::Arc::new(collector::AnyTable::<Host>::schema(&TABLE)), Run::unlimited());
-        let row = scan(&Host::at(root.path()), &query).unwrap().next().unwrap().unwrap();
-        assert_eq!(row.topology(), Some(Topology { threads: 4, cores: 2, sockets: Some(1) }));
-        assert_eq!(row.firmware(row.lenovo(MODEL, VERSION)).unwrap(), b"ThinkPad X1 Carbon 5th");
-        assert_eq!((row.physical_memory(), row.firmware(UUID), row.hostname()), (Some(2048), None, None));
-        assert_eq!(query.run.notes(), []);
+        machine.file("/sys/devices/system/cpu/cpu4/online", "0\n");
+        machine.file("/sys/devices/system/cpu/cpufreq/x", "");
+        machine.file("/sys/class/dmi/id/sys_vendor", "LENOVO\n");
+        machine.file("/sys/class/dmi/id/product_name", "20HRCTO1WW\n");
+        machine.file("/sys/class/dmi/id/product_version", "ThinkPad X1 Carbon 5th\n");
+        machine.file("/proc/meminfo", "MemTotal: 2 kB\n");
+        let scan = machine.scan(&TABLE);
+        let cores = scan.texts(&["cpu_logical_cores", "cpu_physical_cores", "cpu_sockets"]);
+        assert_eq!(cores, ["4|2|1"]);
+        let hardware = scan.texts(&["hardware_vendor", "hardware_model", "hardware_version"]);
+        assert_eq!(hardware, ["LENOVO|ThinkPad X1 Carbon 5th|20HRCTO1WW"]);
+        assert_eq!(scan.texts(&["physical_memory", "uuid", "hostname"]), ["2048|NULL|NULL"]);
+        assert_eq!(scan.notes(), []);
     }
 }

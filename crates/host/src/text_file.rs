@@ -1,9 +1,9 @@
-//! Configuration files of lines: read with a bound, and split.
+//! Configuration files, read with a bound.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use collector::{Host, reason, vanished};
+use collector::{Host, or_note};
 use model::Run;
 
 /// The largest configuration file that is read, in bytes.
@@ -22,52 +22,21 @@ pub(crate) fn read(host: &Host, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 
 /// As [`read`], but empty when the file does not exist, and empty with a note when it cannot be read.
 pub(crate) fn read_or_note(host: &Host, run: &Run, table: &'static str, path: impl AsRef<Path>) -> Vec<u8> {
-    read(host, path).unwrap_or_else(|error| {
-        note(run, table, &error);
-        Vec::new()
-    })
+    or_note(read(host, path), run, table, "").unwrap_or_default()
 }
 
 /// The paths of the regular files in a directory, sorted, links followed: none when it does not exist, none with a
 /// note when it cannot be read.
-pub(crate) fn files_or_note(
-    host: &Host,
-    run: &Run,
-    table: &'static str,
-    directory: &Path,
-) -> Vec<std::path::PathBuf> {
-    let entries = host.list_sorted(directory).unwrap_or_else(|error| {
-        note(run, table, &error);
-        Vec::new()
-    });
-    let paths = entries.into_iter().map(|entry| directory.join(entry.name));
-    let is_file = |path: &std::path::PathBuf| match host.stat(path) {
-        Ok(metadata) => metadata.is_file(),
-        Err(error) => {
-            note(run, table, &error);
-            false
-        }
-    };
-    paths.filter(is_file).collect()
+pub(crate) fn files_or_note(host: &Host, run: &Run, table: &'static str, directory: &Path) -> Vec<PathBuf> {
+    let is_file = |path: &PathBuf| or_note(host.stat(path), run, table, "").is_some_and(|m| m.is_file());
+    paths_or_note(host, run, table, directory).into_iter().filter(is_file).collect()
 }
 
-/// Notes that rows are missing, unless the thing is merely not there (a home of `/dev/null` has nothing in it).
-pub(crate) fn note(run: &Run, table: &'static str, error: &io::Error) {
-    if !vanished(error) && error.kind() != io::ErrorKind::NotADirectory {
-        run.note(table, "", reason(error));
-    }
-}
-
-/// The lines of a file, without blanks (and carriage returns) at their ends.
-pub(crate) fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
-    content.split(|b| *b == b'\n').map(<[u8]>::trim_ascii)
-}
-
-/// The first word of a text and the rest after the blanks that follow it.
-pub(crate) fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
-    let text = text.trim_ascii_start();
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
-    (&text[..end], text[end..].trim_ascii())
+/// The paths of all names in a directory, sorted: none when it does not exist, none with a note when it cannot be
+/// read.
+pub(crate) fn paths_or_note(host: &Host, run: &Run, table: &'static str, directory: &Path) -> Vec<PathBuf> {
+    let entries = or_note(host.list_sorted(directory), run, table, "").unwrap_or_default();
+    entries.into_iter().map(|entry| directory.join(entry.name)).collect()
 }
 
 #[cfg(test)]
@@ -87,17 +56,5 @@ mod tests {
         assert_eq!(run.notes(), []);
         assert_eq!(read_or_note(&Host::live(), &run, "t", "/"), b"");
         assert_eq!(run.notes()[0].reason, "a directory");
-    }
-
-    #[test]
-    fn carriage_returns_are_not_part_of_a_line() {
-        assert_eq!(lines(b" a b\r\n\r\nc").collect::<Vec<_>>(), [&b"a b"[..], b"", b"c"]);
-    }
-
-    #[test]
-    fn a_first_word_may_be_all_there_is() {
-        assert_eq!(first_word(b" root\tALL = x "), (&b"root"[..], &b"ALL = x"[..]));
-        assert_eq!(first_word(b"root"), (&b"root"[..], &b""[..]));
-        assert_eq!(first_word(b" \t"), (&b""[..], &b""[..]));
     }
 }

@@ -1,6 +1,9 @@
 //! `users`: from `/etc/passwd` (passwd(5)).
 
-use collector::{Host, Row, Rows, Table, elsewhere_int, elsewhere_text, hidden, int, key, repeated, text};
+use collector::{
+    Host, Row, Rows, Table, elsewhere_int, elsewhere_text, hidden, int, key, pid_with_namespace, repeated,
+    text,
+};
 use model::{Extent, Query, ScanError, Value};
 
 use crate::passwd::{Account, accounts};
@@ -24,7 +27,7 @@ pub(crate) static TABLE: Table<Account, Host> = Table {
         text("uuid", "Filled on macOS and Windows; NULL here.", |_| Value::Null),
         elsewhere_text("type"),
         elsewhere_int("is_hidden"),
-        hidden(int("pid_with_namespace", "0: the file of this process's own mount namespace.", |_| 0.into())),
+        pid_with_namespace(),
         hidden(int("include_remote", "0: accounts of a directory service are not listed.", |_| 0.into())),
     ],
     scan,

@@ -2,9 +2,15 @@
 
 use std::io::{self, Read};
 
+use collector::{Contents, note, or_note};
+use model::{Run, ScanError};
+
 /// glibc keeps seconds and session in 32 bits where it also runs 32-bit programs, so that both write one file
 /// (`__WORDSIZE_TIME64_COMPAT32`); elsewhere they have 64.
 const WIDE: bool = cfg!(any(target_arch = "aarch64", target_arch = "s390x", target_arch = "loongarch64"));
+
+/// How many records are read between two looks at the clock.
+const POLL_EVERY: usize = 64;
 
 /// Bytes of one record.
 const RECORD: usize = if WIDE { 400 } else { 384 };
@@ -33,13 +39,13 @@ impl collector::Row for Record {
 
 /// The records of a file as they are read. A last record that is cut off ends them, as does an error, after it
 /// was given.
-pub(crate) struct Records<R> {
+struct Records<R> {
     /// `None` once the end was reached.
     file: Option<io::BufReader<R>>,
 }
 
 impl<R: Read> Records<R> {
-    pub(crate) fn new(file: R) -> Records<R> {
+    fn new(file: R) -> Records<R> {
         Records { file: Some(io::BufReader::with_capacity(64 << 10, file)) }
     }
 }
@@ -57,6 +63,24 @@ impl<R: Read> Iterator for Records<R> {
             }
         }
     }
+}
+
+/// The records of a file for a table. One that cannot be read, or only in part, is noted.
+pub(crate) fn records(
+    file: io::Result<Contents>,
+    run: &Run,
+    table: &'static str,
+) -> impl Iterator<Item = Result<Record, ScanError>> + Send + use<> {
+    let run = run.clone();
+    let records = or_note(file, &run, table, "").into_iter().flat_map(Records::new);
+    records.enumerate().filter_map(move |(n, record)| {
+        if n % POLL_EVERY == 0
+            && let Err(stop) = run.check()
+        {
+            return Some(Err(stop.into()));
+        }
+        record.inspect_err(|error| note(&run, table, "", error)).ok().map(Ok)
+    })
 }
 
 fn parse(record: &[u8; RECORD]) -> Record {

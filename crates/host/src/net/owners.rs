@@ -5,10 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, reason, vanished};
+use collector::{Host, Row, Rows, note, reason, vanished};
 use model::{Query, ScanError};
 
 use super::sockets::{self, LISTS, Socket};
+use super::written;
 use crate::descriptors;
 use crate::held::Held;
 
@@ -31,12 +32,12 @@ impl Row for Owned {
 impl Owned {
     /// An address as text; empty outside IP.
     pub(crate) fn local_address(&self) -> String {
-        self.socket.local.map_or_else(String::new, |(address, _)| address.to_string())
+        written(self.socket.local.map(|(address, _)| address))
     }
 
     /// As [`Owned::local_address`], of the other side.
     pub(crate) fn remote_address(&self) -> String {
-        self.socket.remote.map_or_else(String::new, |(address, _)| address.to_string())
+        written(self.socket.remote.map(|(address, _)| address))
     }
 }
 
@@ -213,8 +214,7 @@ impl Lists {
                     self.held.grow(sockets.len() * EACH)?;
                     all.extend(sockets);
                 }
-                Err(error) if vanished(&error) => {}
-                Err(error) => self.query.run.note(self.table, "", reason(&error)),
+                Err(error) => note(&self.query.run, self.table, "", &error),
             }
         }
         Ok(all)

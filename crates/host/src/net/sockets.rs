@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::bytes;
+
 pub(crate) const AF_UNIX: i64 = 1;
 pub(crate) const AF_INET: i64 = 2;
 pub(crate) const AF_INET6: i64 = 10;
@@ -143,8 +145,7 @@ fn unix(line: &[u8]) -> Option<Socket> {
     const SOCK_DGRAM: u64 = 2;
     const SS_UNCONNECTED: u64 = 1;
 
-    let colon = line.iter().position(|b| *b == b':')?;
-    let (number, mut rest) = (&line[..colon], &line[colon + 1..]);
+    let (number, mut rest) = bytes::split_once(line, b':')?;
     let is_hex = !number.is_empty() && number.iter().all(u8::is_ascii_hexdigit);
     let mut word = |radix| -> Option<u64> {
         rest = rest.trim_ascii_start();

@@ -17,16 +17,16 @@ pub(crate) use walk::{Found, Walk};
 ///
 /// When both are given one of them is enough, since SQLite tests the other: a path first, then a directory,
 /// then the pattern with the longest fixed beginning.
-pub(crate) fn asked(table: &'static str, host: &Host, query: &Query) -> Result<Walk, ScanError> {
-    let mut walk = Walk::new(table, host, &query.run);
+pub(crate) fn asked(host: &Host, query: &Query, table: &'static str) -> Result<Walk, ScanError> {
+    let mut walk = Walk::new(host, &query.run, table);
     if let Some(paths) = query.texts("path") {
-        for path in paths.into_iter().rev().filter(|path| usable(table, &query.run, path)) {
+        for path in paths.into_iter().rev().filter(|path| usable(&query.run, table, path)) {
             walk.start(path, Vec::new())?;
         }
         return Ok(walk);
     }
     if let Some(directories) = query.texts("directory") {
-        for directory in directories.into_iter().rev().filter(|path| usable(table, &query.run, path)) {
+        for directory in directories.into_iter().rev().filter(|path| usable(&query.run, table, path)) {
             walk.start(directory, vec![Step::Entries])?;
         }
         return Ok(walk);
@@ -57,12 +57,12 @@ pub(crate) fn asked(table: &'static str, host: &Host, query: &Query) -> Result<W
 
 /// Everything below a directory, links not followed.
 pub(crate) fn below(
-    table: &'static str,
     host: &Host,
     query: &Query,
+    table: &'static str,
     directory: &[u8],
 ) -> Result<Walk, ScanError> {
-    let mut walk = Walk::new(table, host, &query.run);
+    let mut walk = Walk::new(host, &query.run, table);
     walk.start(directory, vec![Step::Below(vec![Token::Run])])?;
     Ok(walk)
 }
@@ -74,7 +74,7 @@ fn patterns(query: &Query, column: &str) -> Vec<Option<Vec<Step>>> {
 }
 
 /// Whether a path can be looked up. An empty one is no mistake: `processes.path` of a kernel thread is one.
-pub(crate) fn usable(table: &'static str, run: &Run, path: &[u8]) -> bool {
+pub(crate) fn usable(run: &Run, table: &'static str, path: &[u8]) -> bool {
     if path.contains(&0) || path.is_empty() {
         return false;
     }

@@ -1,14 +1,16 @@
-//! Names on the disk, as they are found.
+//! Names on the disk, as readdir(3) and lstat(2) tell of them.
 
 use std::fs::FileType;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use collector::{Entries, Host, reason, vanished};
+use collector::{Entries, Host, note, or_note};
 use model::{Run, ScanError};
 
 use super::pattern::{Step, Token, matches};
+use crate::bytes;
+use crate::held::Held;
 
 /// How deep `%%` goes below the directory it starts in. No path that a program can open is deeper.
 const DEPTH_MAX: usize = 2048;
@@ -31,7 +33,7 @@ impl Found {
 
     /// The path as it was asked for.
     pub(crate) fn path(&self) -> &Path {
-        Path::new(std::ffi::OsStr::from_bytes(&self.path))
+        bytes::path(&self.path)
     }
 
     /// The directory it is in, as it was asked for.
@@ -78,6 +80,12 @@ struct Task {
     depth: usize,
 }
 
+impl Task {
+    fn bytes(&self) -> usize {
+        size_of::<Task>() + self.base.capacity()
+    }
+}
+
 /// The paths that a query asks for. Reads one directory at a time and never follows a link downwards.
 pub(crate) struct Walk {
     table: &'static str,
@@ -85,13 +93,21 @@ pub(crate) struct Walk {
     run: Run,
     tasks: Vec<Task>,
     open: Option<(Task, Entries)>,
-    held: usize,
+    held: Held,
     seen: u32,
 }
 
 impl Walk {
-    pub(super) fn new(table: &'static str, host: &Host, run: &Run) -> Walk {
-        Walk { table, host: host.clone(), run: run.clone(), tasks: Vec::new(), open: None, held: 0, seen: 0 }
+    pub(super) fn new(host: &Host, run: &Run, table: &'static str) -> Walk {
+        Walk {
+            table,
+            host: host.clone(),
+            run: run.clone(),
+            tasks: Vec::new(),
+            open: None,
+            held: Held::new(run),
+            seen: 0,
+        }
     }
 
     /// Adds a start, which comes before those added earlier.
@@ -100,17 +116,14 @@ impl Walk {
     }
 
     fn push(&mut self, task: Task) -> Result<(), ScanError> {
-        let bytes = size_of::<Task>() + task.base.capacity();
-        self.held += bytes;
+        let bytes = task.bytes();
         self.tasks.push(task);
-        Ok(self.run.hold(bytes)?)
+        Ok(self.held.grow(bytes)?)
     }
 
     fn pop(&mut self) -> Option<Task> {
         let task = self.tasks.pop()?;
-        let bytes = size_of::<Task>() + task.base.capacity();
-        self.held -= bytes;
-        self.run.release(bytes);
+        self.held.shrink(task.bytes());
         Some(task)
     }
 
@@ -121,15 +134,10 @@ impl Walk {
             task.base.extend_from_slice(name);
             task.at += 1;
         }
-        let base = Path::new(std::ffi::OsStr::from_bytes(&task.base));
+        let base = bytes::path(&task.base);
         let Some(step) = task.steps.get(task.at) else {
-            return Ok(match self.host.lstat(base) {
-                Ok(metadata) => Some(Found::at(task.base, Some(metadata.file_type()))),
-                Err(error) => {
-                    self.note(&error);
-                    None
-                }
-            });
+            let metadata = or_note(self.host.lstat(base), &self.run, self.table, "");
+            return Ok(metadata.map(|metadata| Found::at(task.base, Some(metadata.file_type()))));
         };
         match self.host.list(if task.base.is_empty() { Path::new("/") } else { base }) {
             Ok(entries) => self.open = Some((task, entries)),
@@ -141,17 +149,11 @@ impl Walk {
                     let base = [&task.base, &b"/"[..], &name].concat();
                     self.push(Task { base, at: task.at + 1, ..task })?;
                 } else {
-                    self.note(&error);
+                    note(&self.run, self.table, "", &error);
                 }
             }
         }
         Ok(None)
-    }
-
-    fn note(&self, error: &std::io::Error) {
-        if !vanished(error) && error.kind() != std::io::ErrorKind::NotADirectory {
-            self.run.note(self.table, "", reason(error));
-        }
     }
 
     /// The next name of the directory that is open. `None` when it is done.
@@ -240,12 +242,6 @@ impl Iterator for Walk {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance().transpose()
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        self.run.release(self.held);
     }
 }
 

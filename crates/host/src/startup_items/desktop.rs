@@ -6,7 +6,7 @@ use collector::Host;
 use model::Run;
 
 use super::{DISABLED, ENABLED, Item, ItemKind, TABLE};
-use crate::text_file;
+use crate::{bytes, text_file};
 
 /// The desktop files of a directory.
 pub(super) fn autostart(host: &Host, run: &Run, directory: &Path, owner: Option<&[u8]>) -> Vec<Item> {
@@ -52,12 +52,12 @@ struct Entry {
 fn parse(content: &[u8]) -> Entry {
     let mut entry = Entry::default();
     let mut in_entry = false;
-    for line in text_file::lines(content) {
+    for line in bytes::trimmed_lines(content) {
         if line.starts_with(b"[") {
             in_entry = line == b"[Desktop Entry]";
         }
-        let Some(equals) = line.iter().position(|b| *b == b'=').filter(|_| in_entry) else { continue };
-        let (key, value) = (line[..equals].trim_ascii_end(), line[equals + 1..].trim_ascii_start());
+        let Some((key, value)) = bytes::split_once(line, b'=').filter(|_| in_entry) else { continue };
+        let (key, value) = (key.trim_ascii_end(), value.trim_ascii_start());
         match key {
             b"Name" => entry.name = Some(value.to_vec()),
             b"Exec" => (entry.program, entry.args) = command(value),
@@ -72,7 +72,7 @@ fn parse(content: &[u8]) -> Entry {
 /// The program of an `Exec` value, and its arguments as they are written.
 fn command(value: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let Some(quoted) = value.strip_prefix(b"\"") else {
-        let (program, args) = text_file::first_word(value);
+        let (program, args) = bytes::first_word(value);
         return (program.to_vec(), args.to_vec());
     };
     let mut program = Vec::new();

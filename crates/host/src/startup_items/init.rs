@@ -1,14 +1,13 @@
-//! Init scripts of System V: `/etc/init.d`, started through the `S` links of `/etc/rc?.d`.
+//! Init scripts of System V (update-rc.d(8)): `/etc/init.d`, started through the `S` links of `/etc/rc?.d`.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::Path;
 
-use collector::Host;
+use collector::{Host, or_note};
 use model::Run;
 
 use super::{DISABLED, ENABLED, Item, TABLE, desktop};
-use crate::text_file;
 
 /// The scripts of the system; one is enabled when any runlevel starts it.
 pub(super) fn scripts(host: &Host, run: &Run) -> Vec<Item> {
@@ -25,13 +24,8 @@ fn started(host: &Host, run: &Run) -> HashSet<Vec<u8>> {
     // Debian has the directories in /etc, Red Hat in /etc/rc.d.
     let levels = "S0123456".chars().map(|level| format!("rc{level}.d"));
     let directories = levels.flat_map(|level| [format!("/etc/{level}"), format!("/etc/rc.d/{level}")]);
-    let entries = directories.flat_map(|directory| match host.list_sorted(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            text_file::note(run, TABLE.name, &error);
-            Vec::new()
-        }
-    });
+    let entries = directories
+        .flat_map(|directory| or_note(host.list_sorted(directory), run, TABLE.name, "").unwrap_or_default());
     entries.filter_map(|entry| script(entry.name)).collect()
 }
 

@@ -5,15 +5,13 @@ mod init;
 mod systemd;
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use collector::{Host, Row, Rows, Table, repeated, text};
 use model::{Extent, Query, Run, ScanError};
 
-use crate::passwd;
+use crate::homes::{self, Home};
 use systemd::Unit;
 
 pub(crate) static TABLE: Table<Item, Host> = Table {
@@ -120,12 +118,16 @@ impl Row for Item {
 fn scan(host: &Host, query: &Query) -> Result<Rows<Item>, ScanError> {
     let run = &query.run;
     let mut items = Vec::new();
-    for (home, name) in homes(host, run) {
+    // A directory that is the home of several users is searched once, for the first.
+    let mut seen = HashSet::new();
+    let mut homes = homes::homes(host, query, TABLE.name);
+    homes.retain(|home| seen.insert(home.directory.clone()));
+    for Home { user, directory, .. } in &homes {
         run.check()?;
-        let owner = Some(name.as_slice());
-        items.extend(desktop::autostart(host, run, &home.join(".config/autostart"), owner));
-        items.extend(desktop::scripts(host, run, &home.join(".config/autostart-scripts"), owner));
-        items.extend(systemd::wanted(host, run, &home.join(".config/systemd/user"), owner));
+        let owner = Some(user.as_slice());
+        items.extend(desktop::autostart(host, run, &directory.join(".config/autostart"), owner));
+        items.extend(desktop::scripts(host, run, &directory.join(".config/autostart-scripts"), owner));
+        items.extend(systemd::wanted(host, run, &directory.join(".config/systemd/user"), owner));
     }
     items.extend(init::scripts(host, run));
     items.extend(desktop::autostart(host, run, "/etc/xdg/autostart".as_ref(), None));
@@ -136,14 +138,6 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Item>, ScanError> {
     Ok(Box::new(items.into_iter().map(Ok)))
 }
 
-/// The home directories of the machine, each with the first account that it belongs to.
-fn homes(host: &Host, run: &Run) -> Vec<(PathBuf, Vec<u8>)> {
-    let accounts = passwd::accounts(host, run, TABLE.name);
-    let mut seen = HashSet::new();
-    let homes = accounts.into_iter().map(|a| (PathBuf::from(OsString::from_vec(a.home)), a.name));
-    homes.filter(|(home, _)| home.is_absolute() && seen.insert(home.clone())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,8 +145,9 @@ mod tests {
 
     fn rows(machine: &Fixture) -> Vec<String> {
         let columns = ["name", "path", "args", "type", "source", "status", "username"];
-        let (rows, notes) = machine.rows(&TABLE, &columns);
-        assert_eq!(notes, []);
+        let scan = machine.scan(&TABLE);
+        let rows = scan.texts(&columns);
+        assert_eq!(scan.notes(), []);
         rows
     }
 
@@ -160,7 +155,8 @@ mod tests {
     fn desktop_files_of_users_and_the_system_are_items() {
         let accounts = "eve:x:7:7::/home/eve:/bin/sh\ntwin:x:8:8::/home/eve:/bin/sh\nno:x:9:9:::\n";
         let desktop = "[Desktop Entry]\nName=Update\nExec=\"/tmp/a b\" --now \"x\"\n";
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/passwd", accounts)
             .file("/home/eve/.config/autostart/u.desktop", desktop)
             .file("/home/eve/.config/autostart/readme", "Name=no\n")
@@ -177,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_script_is_enabled_by_a_start_link_of_a_runlevel() {
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/init.d/cron", "")
             .file("/etc/init.d/old", "")
             .link("/etc/rc2.d/S01cron", "../init.d/cron")
@@ -194,14 +191,15 @@ mod tests {
         let (wants, vendor) = ("/etc/systemd/system/multi-user.target.wants", "/usr/lib/systemd/system");
         let home = "/home/eve/.config/systemd/user";
         let service = "[Service]\nUser=www\nExecStart=/bin/a -x\nExecStart=/bin/b\n";
-        let machine = Fixture::new()
+        let machine = Fixture::new();
+        machine
             .file("/etc/passwd", "eve:x:7:7::/home/eve:/bin/sh\n")
-            .file(&format!("{vendor}/a.service"), service)
+            .file(format!("{vendor}/a.service"), service)
             .link(&format!("{wants}/a.service"), &format!("{vendor}/a.service"))
             .link(&format!("{wants}/gone.service"), "/gone.service")
             .link(&format!("{wants}/m.service"), &format!("{vendor}/m.service"))
             .link("/etc/systemd/system/m.service", "/dev/null")
-            .file(&format!("{home}/e.service"), "[Service]\nExecStart=/tmp/e\n")
+            .file(format!("{home}/e.service"), "[Service]\nExecStart=/tmp/e\n")
             .link(&format!("{home}/default.target.wants/e.service"), "../e.service");
         let expected = [
             format!(

@@ -1,17 +1,16 @@
 //! systemd units that a target or another unit pulls in (systemd.unit(5), systemd.service(5)).
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use collector::Host;
+use collector::{Host, or_note};
 use model::Run;
 
 use super::{ENABLED, Item, ItemKind, MASKED, TABLE};
-use crate::text_file;
+use crate::{bytes, text_file};
 
 /// Where units lie, the strongest first.
 const DIRECTORIES: [&str; 9] = [
@@ -43,13 +42,13 @@ pub(super) fn directories(host: &Host) -> Vec<&'static str> {
 /// The units that the links below a directory of units pull in.
 pub(super) fn wanted(host: &Host, run: &Run, directory: &Path, owner: Option<&[u8]>) -> Vec<Item> {
     let mut items = Vec::new();
-    for place in entries(host, run, directory) {
+    for place in text_file::paths_or_note(host, run, TABLE.name, directory) {
         let pulls = [".wants", ".requires", ".upholds"].iter();
         if !pulls.into_iter().any(|suffix| place.as_os_str().as_encoded_bytes().ends_with(suffix.as_bytes()))
         {
             continue;
         }
-        for link in entries(host, run, &place) {
+        for link in text_file::paths_or_note(host, run, TABLE.name, &place) {
             items.push(item(host, run, directory, &place, &link, owner));
         }
     }
@@ -76,16 +75,6 @@ fn item(host: &Host, run: &Run, directory: &Path, place: &Path, link: &Path, own
     }
 }
 
-fn entries(host: &Host, run: &Run, directory: &Path) -> Vec<PathBuf> {
-    match host.list_sorted(directory) {
-        Ok(entries) => entries.into_iter().map(|entry| directory.join(entry.name)).collect(),
-        Err(error) => {
-            text_file::note(run, TABLE.name, &error);
-            Vec::new()
-        }
-    }
-}
-
 /// Where a link in a directory points, without `.` and `..`.
 fn resolved(directory: &Path, target: &Path) -> PathBuf {
     let mut path = PathBuf::new();
@@ -103,14 +92,8 @@ fn resolved(directory: &Path, target: &Path) -> PathBuf {
 
 /// What the file of a unit says; `None` when it is gone or cannot be read, the latter with a note.
 pub(super) fn read(host: &Host, run: &Run, path: &[u8]) -> Option<Unit> {
-    match text_file::read(host, PathBuf::from(OsString::from_vec(path.to_vec()))) {
-        Ok(content) => Some(parse(&content)),
-        Err(error) if collector::vanished(&error) => None,
-        Err(error) => {
-            run.note(TABLE.name, "args", collector::reason(&error));
-            None
-        }
-    }
+    let content = text_file::read(host, bytes::path(path));
+    or_note(content, run, TABLE.name, "args").map(|content| parse(&content))
 }
 
 fn parse(content: &[u8]) -> Unit {
@@ -121,8 +104,8 @@ fn parse(content: &[u8]) -> Unit {
         if line.starts_with(b"[") {
             in_service = line == b"[Service]";
         }
-        let Some(equals) = line.iter().position(|b| *b == b'=').filter(|_| in_service) else { continue };
-        let (key, value) = (line[..equals].trim_ascii_end(), line[equals + 1..].trim_ascii_start());
+        let Some((key, value)) = bytes::split_once(line, b'=').filter(|_| in_service) else { continue };
+        let (key, value) = (key.trim_ascii_end(), value.trim_ascii_start());
         let value = (!value.is_empty()).then(|| value.to_vec());
         match (key, &mut unit.exec_start, value) {
             (b"ExecStart", Some(commands), Some(command)) => {
@@ -141,7 +124,7 @@ fn parse(content: &[u8]) -> Unit {
 fn joined(content: &[u8]) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let mut continued = false;
-    for line in text_file::lines(content) {
+    for line in bytes::trimmed_lines(content) {
         if line.starts_with(b"#") || line.starts_with(b";") {
             continue;
         }

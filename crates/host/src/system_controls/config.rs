@@ -9,6 +9,7 @@ use collector::{Host, or_note};
 use model::Run;
 
 use super::{TABLE, swapped};
+use crate::{bytes, text_file};
 
 /// A file hides those of the same name in the directories after its own.
 const DIRECTORIES: [&str; 5] =
@@ -41,7 +42,7 @@ impl Config {
         }
         let mut config = Config::default();
         for path in files.into_values().chain([PathBuf::from(LAST)]) {
-            if let Some(content) = or_note(host.read(path), run, TABLE.name, "config_value") {
+            if let Some(content) = or_note(text_file::read(host, path), run, TABLE.name, "config_value") {
                 config.add(&content);
             }
         }
@@ -49,20 +50,19 @@ impl Config {
     }
 
     fn add(&mut self, content: &[u8]) {
-        for line in content.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
+        for line in bytes::trimmed_lines(content) {
             if line.starts_with(b"#") || line.starts_with(b";") {
                 continue;
             }
             // A dash asks to go on when the setting fails.
             let (dash, line) = line.strip_prefix(b"-").map_or((false, line), |line| (true, line));
-            match line.iter().position(|b| *b == b'=') {
+            match bytes::split_once(line, b'=') {
                 None if dash => {
                     self.excluded.insert(path_of(line.trim_ascii()));
                 }
                 None => {}
-                Some(at) => {
-                    let (path, value) =
-                        (path_of(line[..at].trim_ascii()), line[at + 1..].trim_ascii().to_vec());
+                Some((name, value)) => {
+                    let (path, value) = (path_of(name.trim_ascii()), value.trim_ascii().to_vec());
                     if path.iter().any(|b| matches!(b, b'*' | b'?')) {
                         self.globs.push((path, value));
                     } else {
@@ -121,6 +121,7 @@ fn matches(glob: &[u8], path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Fixture;
 
     #[test]
     fn the_last_assignment_counts_and_a_name_more_than_a_glob() {
@@ -142,19 +143,13 @@ mod tests {
 
     #[test]
     fn a_file_hides_its_namesakes_and_sysctl_conf_is_last() {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test lays out what the host reads")]
-            std::fs::write(path, content).unwrap();
-        };
-        put("usr/lib/sysctl.d/50-a.conf", "a.hidden = 1\na.b = lib\n");
-        put("etc/sysctl.d/50-a.conf", "a.b = etc\na.c = etc\n");
-        put("run/sysctl.d/60-b.conf", "a.c = run\n");
-        put("run/sysctl.d/README", "a.c = readme\n");
-        put("etc/sysctl.conf", "a.d = last\n");
-        let config = Config::read(&Host::at(root.path()), &Run::unlimited());
+        let machine = Fixture::new();
+        machine.file("/usr/lib/sysctl.d/50-a.conf", "a.hidden = 1\na.b = lib\n");
+        machine.file("/etc/sysctl.d/50-a.conf", "a.b = etc\na.c = etc\n");
+        machine.file("/run/sysctl.d/60-b.conf", "a.c = run\n");
+        machine.file("/run/sysctl.d/README", "a.c = readme\n");
+        machine.file("/etc/sysctl.conf", "a.d = last\n");
+        let config = Config::read(&machine.host(), &Run::unlimited());
         let value = |path: &str| config.value(path.as_bytes());
         assert_eq!([value("a/hidden"), value("a/b")], [None, Some(&b"etc"[..])]);
         assert_eq!([value("a/c"), value("a/d")], [Some(&b"run"[..]), Some(&b"last"[..])]);

@@ -1,8 +1,13 @@
 //! What the clear part of a private key tells: PEM (RFC 7468, RFC 1421) around PKCS #1, PKCS #8 and SEC 1, and
 //! OpenSSH's own format (PROTOCOL.key).
 
+mod der;
+mod openssh;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::bytes;
 
 /// The facts of a private key that are no secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,7 +53,7 @@ fn field_security_bits(bits: u32) -> u32 {
 
 /// The first private key in a file's content; `None` when there is none.
 pub(crate) fn parse(content: &[u8]) -> Option<PrivateKey> {
-    let mut lines = content.split(|b| *b == b'\n').map(|line| line.trim_ascii_end());
+    let mut lines = bytes::lines(content).map(<[u8]>::trim_ascii_end);
     while let Some(line) = lines.next() {
         let Some(label) = line.strip_prefix(b"-----BEGIN ").and_then(|l| l.strip_suffix(b"-----")) else {
             continue;
@@ -71,54 +76,15 @@ pub(crate) fn parse(content: &[u8]) -> Option<PrivateKey> {
             body.into_iter().filter(|line| !line.contains(&b':')).flatten().copied().collect();
         let bytes = STANDARD.decode(text).ok()?;
         let key = match label {
-            b"OPENSSH PRIVATE KEY" => openssh(&bytes),
-            b"PRIVATE KEY" => pkcs8(&bytes),
-            b"RSA PRIVATE KEY" => rsa(&bytes),
-            b"DSA PRIVATE KEY" => dsa(&bytes),
-            _ => ec(&bytes),
+            b"OPENSSH PRIVATE KEY" => openssh::key(&bytes),
+            b"PRIVATE KEY" => der::pkcs8(&bytes),
+            b"RSA PRIVATE KEY" => der::rsa(&bytes),
+            b"DSA PRIVATE KEY" => der::dsa(&bytes),
+            _ => der::ec(&bytes),
         };
         return Some(key.unwrap_or(sealed));
     }
     None
-}
-
-/// The public half comes before the encrypted part, so that its type is known without the passphrase.
-fn openssh(bytes: &[u8]) -> Option<PrivateKey> {
-    let mut at = bytes.strip_prefix(b"openssh-key-v1\0")?;
-    let cipher = string(&mut at)?;
-    let (_kdf, _kdf_options) = (string(&mut at)?, string(&mut at)?);
-    at = at.get(4..)?;
-    let key = openssh_public(string(&mut at)?).unwrap_or_default();
-    Some(PrivateKey { encrypted: cipher != b"none", ..key })
-}
-
-fn openssh_public(mut at: &[u8]) -> Option<PrivateKey> {
-    let at = &mut at;
-    let mut key = PrivateKey::default();
-    match string(at)? {
-        b"ssh-rsa" => {
-            let _exponent = string(at)?;
-            (key.kind, key.bits) = (Some("rsa"), Some(bits(string(at)?)));
-        }
-        b"ssh-dss" => {
-            (key.kind, key.bits) = (Some("dsa"), Some(bits(string(at)?)));
-            key.subgroup_bits = Some(bits(string(at)?));
-        }
-        b"ssh-ed25519" | b"sk-ssh-ed25519@openssh.com" => return Some(edwards("ed25519")),
-        name if name.starts_with(b"ecdsa-sha2-") || name.starts_with(b"sk-ecdsa-sha2-") => {
-            return Some(curve(|c| c.openssh, string(at)?));
-        }
-        _ => return None,
-    }
-    Some(key)
-}
-
-/// A length of four bytes, and so many bytes (RFC 4251 section 5).
-fn string<'a>(at: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (len, rest) = at.split_first_chunk::<4>()?;
-    let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
-    *at = rest;
-    Some(text)
 }
 
 /// Bits of a big-endian number without its leading zeros.
@@ -127,75 +93,6 @@ fn bits(number: &[u8]) -> u32 {
     match number.get(zeros) {
         Some(first) => (number.len() - zeros) as u32 * 8 - first.leading_zeros(),
         None => 0,
-    }
-}
-
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_ID: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
-/// The curve of a SEC 1 key (RFC 5915).
-const CONTEXT_0: u8 = 0xa0;
-
-/// The content of the next DER element, which must have the tag (X.690).
-fn element<'a>(at: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let (head, mut rest) = at.split_first_chunk::<2>()?;
-    if head[0] != tag {
-        return None;
-    }
-    let mut len = usize::from(head[1]);
-    if len >= 0x80 {
-        let (digits, after) = rest.split_at_checked(len & 0x7f)?;
-        if digits.len() > 4 {
-            return None;
-        }
-        len = digits.iter().fold(0, |len, b| len << 8 | usize::from(*b));
-        rest = after;
-    }
-    let (content, rest) = rest.split_at_checked(len)?;
-    *at = rest;
-    Some(content)
-}
-
-fn rsa(mut der: &[u8]) -> Option<PrivateKey> {
-    let mut at = element(&mut der, SEQUENCE)?;
-    let _version = element(&mut at, INTEGER)?;
-    let bits = bits(element(&mut at, INTEGER)?);
-    Some(PrivateKey { kind: Some("rsa"), bits: Some(bits), ..PrivateKey::default() })
-}
-
-fn dsa(mut der: &[u8]) -> Option<PrivateKey> {
-    let mut at = element(&mut der, SEQUENCE)?;
-    let _version = element(&mut at, INTEGER)?;
-    field("dsa", &mut at)
-}
-
-/// A prime and the order of its subgroup.
-fn field(kind: &'static str, at: &mut &[u8]) -> Option<PrivateKey> {
-    let (prime, order) = (element(at, INTEGER)?, element(at, INTEGER)?);
-    let subgroup_bits = (kind == "dsa").then(|| bits(order));
-    Some(PrivateKey { kind: Some(kind), bits: Some(bits(prime)), subgroup_bits, ..PrivateKey::default() })
-}
-
-fn ec(mut der: &[u8]) -> Option<PrivateKey> {
-    let mut at = element(&mut der, SEQUENCE)?;
-    let (_version, _secret) = (element(&mut at, INTEGER)?, element(&mut at, OCTET_STRING)?);
-    let mut parameters = element(&mut at, CONTEXT_0)?;
-    Some(curve(|c| c.object_id, element(&mut parameters, OBJECT_ID)?))
-}
-
-fn pkcs8(mut der: &[u8]) -> Option<PrivateKey> {
-    let mut at = element(&mut der, SEQUENCE)?;
-    let _version = element(&mut at, INTEGER)?;
-    let mut algorithm = element(&mut at, SEQUENCE)?;
-    match element(&mut algorithm, OBJECT_ID)? {
-        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01" => rsa(element(&mut at, OCTET_STRING)?),
-        b"\x2a\x86\x48\xce\x3d\x02\x01" => Some(curve(|c| c.object_id, element(&mut algorithm, OBJECT_ID)?)),
-        b"\x2a\x86\x48\xce\x38\x04\x01" => field("dsa", &mut element(&mut algorithm, SEQUENCE)?),
-        b"\x2a\x86\x48\x86\xf7\x0d\x01\x03\x01" => field("dh", &mut element(&mut algorithm, SEQUENCE)?),
-        b"\x2b\x65\x70" => Some(edwards("ed25519")),
-        b"\x2b\x65\x71" => Some(edwards("ed448")),
-        _ => None,
     }
 }
 
@@ -235,6 +132,7 @@ fn curve(field: fn(&Curve) -> &'static [u8], value: &[u8]) -> PrivateKey {
 
 #[cfg(test)]
 mod tests {
+    use super::der::{CONTEXT_0, INTEGER, OBJECT_ID, OCTET_STRING, SEQUENCE};
     use super::*;
 
     /// A DER element with a length of two bytes, which is enough for all here.

@@ -2,7 +2,6 @@
 
 mod config;
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 use collector::{Host, Row, Rows, Table, elsewhere_text, key, or_note, text, unique};
 use config::Config;
 use model::{Extent, Query, Run, ScanError, Value};
+
+use crate::bytes;
 
 pub(crate) static TABLE: Table<Control, Host> = Table {
     name: "system_controls",
@@ -82,7 +83,7 @@ impl Control {
 }
 
 fn place(path: &[u8]) -> PathBuf {
-    Path::new(ROOT).join(OsStr::from_bytes(path))
+    Path::new(ROOT).join(bytes::path(path))
 }
 
 fn subsystem(path: &[u8]) -> &[u8] {
@@ -167,11 +168,13 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use collector::AnyTable;
-    use model::{Constraint, Op};
-    use std::fs::{create_dir_all, set_permissions};
+    use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt;
+
+    use model::Op;
+
+    use super::*;
+    use crate::fixture::{Fixture, Scan};
 
     #[test]
     fn names_lead_to_paths_that_a_walk_finds() {
@@ -182,54 +185,37 @@ mod tests {
         }
     }
 
-    fn fixture() -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, content: &str| {
-            let path = root.path().join(path);
-            create_dir_all(path.parent().unwrap()).unwrap();
-            #[expect(clippy::disallowed_methods, reason = "a test lays out what the host reads")]
-            std::fs::write(path, content).unwrap();
-        };
-        put("proc/sys/kernel/ostype", "Linux\n");
-        put("proc/sys/net/ipv4/conf/eth0.1/rp_filter", "1\n");
-        put("proc/sys/net/ipv4/tcp_mem", "1\t2\t3\n");
-        put("proc/sys/vm/stat_refresh", "");
-        put("proc/sys/vm/drop_caches", "");
-        set_permissions(root.path().join("proc/sys/vm/drop_caches"), PermissionsExt::from_mode(0o200))
-            .unwrap();
-        put("etc/sysctl.d/10-net.conf", "net.ipv4.conf.*.rp_filter = 2\n");
-        root
+    fn fixture() -> Fixture {
+        let machine = Fixture::new();
+        machine.file("/proc/sys/kernel/ostype", "Linux\n");
+        machine.file("/proc/sys/net/ipv4/conf/eth0.1/rp_filter", "1\n");
+        machine.file("/proc/sys/net/ipv4/tcp_mem", "1\t2\t3\n");
+        machine.file("/proc/sys/vm/stat_refresh", "");
+        machine.file("/proc/sys/vm/drop_caches", "");
+        set_permissions(machine.place("/proc/sys/vm/drop_caches"), Permissions::from_mode(0o200)).unwrap();
+        machine.file("/etc/sysctl.d/10-net.conf", "net.ipv4.conf.*.rp_filter = 2\n");
+        machine
     }
 
-    fn rows(root: &Path, constraint: Option<(&str, &[&str])>) -> Vec<[Option<String>; 3]> {
-        let mut query = Query::all(Arc::new(AnyTable::<Host>::schema(&TABLE)), Run::unlimited());
-        if let Some((column, values)) = constraint {
-            let column = query.schema.column(column).unwrap();
-            let values = values.iter().map(|v| Value::from((*v).to_owned())).collect();
-            query.constraints.push(Constraint { column, op: Op::Eq, values });
-        }
-        let mut scan = TABLE.open(&Host::at(root), &query).unwrap();
-        let mut rows = Vec::new();
-        while scan.advance().unwrap() {
-            rows.push([0, 3, 4].map(|column| scan.value(column).as_str().map(str::to_owned)));
-        }
-        assert_eq!(query.run.notes(), []);
+    fn rows(scan: Scan) -> Vec<String> {
+        let rows = scan.texts(&["name", "current_value", "config_value"]);
+        assert_eq!(scan.notes(), []);
         rows
     }
 
     #[test]
     fn a_keyed_scan_finds_what_a_full_one_finds() {
-        let root = fixture();
-        let all = rows(root.path(), None);
-        let row = |name: &str, now: &str, config: Option<&str>| {
-            [Some(name.to_owned()), Some(now.to_owned()), config.map(str::to_owned)]
-        };
-        let ostype = row("kernel.ostype", "Linux", None);
-        let filter = row("net.ipv4.conf.eth0/1.rp_filter", "1", Some("2"));
-        assert_eq!(all, [ostype.clone(), filter.clone(), row("net.ipv4.tcp_mem", "1\t2\t3", None)]);
+        let machine = fixture();
+        let expected = [
+            "kernel.ostype|Linux|NULL",
+            "net.ipv4.conf.eth0/1.rp_filter|1|2",
+            "net.ipv4.tcp_mem|1\t2\t3|NULL",
+        ];
+        assert_eq!(rows(machine.scan(&TABLE)), expected);
         let names =
             ["kernel.ostype", "net.ipv4.conf.eth0/1.rp_filter", "kernel.ostype", "vm.drop_caches", "net"];
-        assert_eq!(rows(root.path(), Some(("name", &names))), [ostype, filter]);
-        assert_eq!(rows(root.path(), Some(("subsystem", &["net", "nothing", "//"]))), all[1..]);
+        assert_eq!(rows(machine.scan(&TABLE).when("name", Op::Eq, names)), expected[..2]);
+        let subsystems = ["net", "nothing", "//"];
+        assert_eq!(rows(machine.scan(&TABLE).when("subsystem", Op::Eq, subsystems)), expected[1..]);
     }
 }
