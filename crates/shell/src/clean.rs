@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::ops::Range;
 
+use unicode_width::UnicodeWidthStr;
+
 /// Whether a character steers a terminal, changes the direction of text, or cannot be seen.
 pub(crate) const fn is_hostile(c: char) -> bool {
     matches!(c,
@@ -45,6 +47,11 @@ fn push_str(text: &str, out: &mut String) {
         };
     }
     out.push_str(&text[plain..]);
+}
+
+/// The columns of a screen that a harmless text takes.
+pub(crate) fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { UnicodeWidthStr::width(text) }
 }
 
 /// A text on one line, harmless.

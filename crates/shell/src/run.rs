@@ -20,8 +20,7 @@ pub(crate) struct Show {
     pub(crate) quiet: bool,
 }
 
-/// Runs a statement and prints its rows; tells of its warnings, its notes and its error. No error is a reason
-/// for the caller to stop.
+/// Runs a statement and prints its rows; tells of its warnings, its notes and its error.
 pub(crate) fn statement(
     engine: &mut Engine,
     sql: &str,

@@ -14,11 +14,12 @@ pub(crate) enum Piece {
 /// Cuts what is complete off the front of a script that is still being read, line by line. What stays in
 /// `text` is the start of a statement, or nothing.
 pub(crate) fn take_complete(text: &mut String) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    while let Some((piece, length)) = first(text) {
+    let (mut pieces, mut taken) = (Vec::new(), 0);
+    while let Some((piece, length)) = first(&text[taken..]) {
         pieces.extend(piece);
-        text.drain(..length);
+        taken += length;
     }
+    text.drain(..taken);
     pieces
 }
 

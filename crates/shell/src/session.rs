@@ -64,9 +64,14 @@ impl Session {
 
     /// Runs a statement or a dot command. Its error was told.
     pub(crate) fn piece(&mut self, piece: &Piece) -> Result<Flow, Exit> {
-        match piece {
+        let done = match piece {
             Piece::Sql(sql) => self.sql(sql).map(|_| Flow::Continue),
             Piece::Dot(line) => dot::run(self, line),
+        };
+        match done {
+            // The person closed the pager, and has seen enough of this result only.
+            Err(Exit::Done) if self.interactive => Ok(Flow::Continue),
+            done => done,
         }
     }
 

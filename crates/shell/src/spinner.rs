@@ -1,11 +1,12 @@
 //! A sign of life for statements that take long, on standard error.
+//!
+//! Drawn by hand: indicatif fills the line to its end, so that the `^C` that a terminal echoes breaks onto the
+//! next line and the picture stays behind.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
 
 use crate::paint;
 
@@ -13,6 +14,9 @@ use crate::paint;
 const DELAY: Duration = Duration::from_millis(300);
 /// Between two pictures.
 const TICK: Duration = Duration::from_millis(100);
+const PICTURES: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/// To the start of the line, and erase to its end (ECMA-48 EL).
+const CLEAR: &str = "\r\x1b[K";
 
 /// Turns until it is dropped.
 pub(crate) struct Spinner {
@@ -28,19 +32,28 @@ impl Spinner {
         }
         let (stop, stopped) = mpsc::channel::<()>();
         let turn = move || {
-            if stopped.recv_timeout(DELAY) == Err(RecvTimeoutError::Timeout) {
-                let bar = ProgressBar::new_spinner();
-                if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}, Ctrl-C stops it") {
-                    bar.set_style(style);
-                }
-                bar.enable_steady_tick(TICK);
-                // Ends when the sender is dropped.
-                let _ = stopped.recv();
-                bar.finish_and_clear();
+            let started = Instant::now();
+            let mut wait = DELAY;
+            let mut pictures = PICTURES.iter().cycle();
+            // The sender is dropped when it is time to stop.
+            while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                wait = TICK;
+                let seconds = started.elapsed().as_secs();
+                let picture = pictures.next().unwrap_or(&' ');
+                draw(&format!("{CLEAR}{picture} {seconds} s, Ctrl-C stops it "));
+            }
+            if wait == TICK {
+                draw(CLEAR);
             }
         };
         Some(Spinner { stop: Some(stop), thread: Some(thread::spawn(turn)) })
     }
+}
+
+/// A picture that cannot be drawn is no loss.
+fn draw(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
 
 impl Drop for Spinner {

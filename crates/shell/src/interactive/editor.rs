@@ -14,7 +14,7 @@ use rustyline::{Context, Helper};
 use vtables::Catalog;
 
 use super::complete::{self, Wanted};
-use super::{colours, highlight, history};
+use super::{highlight, history};
 use crate::paint;
 
 /// A line editor of ours.
@@ -31,7 +31,7 @@ pub(super) struct Sql {
 
 /// An editor with the history of that file.
 pub(super) fn open(catalog: Arc<Catalog>, history: Option<&Path>) -> rustyline::Result<Editor> {
-    let colours = colours();
+    let colours = paint::stdout_colours();
     let config = Config::builder()
         .max_history_size(history::ENTRIES_MAX)?
         .history_ignore_space(true)

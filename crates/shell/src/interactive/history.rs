@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rustyline::history::History as _;
-
 use super::editor::Editor;
 
 /// Entries that are kept.
@@ -16,18 +14,11 @@ pub(super) fn path() -> Option<PathBuf> {
     Some(state.join("daemoneye/history"))
 }
 
-/// Adds what was typed, unless it starts with a space or repeats the last.
-pub(super) fn add(editor: &mut Editor, entry: &str) {
-    let entry = entry.trim_end();
-    if !entry.is_empty() {
-        // Only a broken file can refuse it, and then it is lost.
-        let _ = editor.add_history_entry(entry);
-    }
-}
-
-/// Adds this session's entries to the file. The editor creates it for its owner alone (0600).
-pub(super) fn save(editor: &mut Editor, path: Option<&Path>) {
-    if let Some(path) = path.filter(|_| !editor.history().is_empty()) {
+/// Adds what was typed, unless it starts with a space or repeats the last, here and to the file. The editor
+/// creates the file for its owner alone (0600).
+pub(super) fn add(editor: &mut Editor, path: Option<&Path>, entry: &str) {
+    let added = editor.add_history_entry(entry.trim_end());
+    if let (Ok(true), Some(path)) = (added, path) {
         if let Some(directory) = path.parent() {
             // Without it the file cannot be written either, which is no error.
             let _ = create(directory);

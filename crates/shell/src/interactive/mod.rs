@@ -12,7 +12,7 @@ use rustyline::error::ReadlineError;
 
 use crate::exit::Exit;
 use crate::session::{Flow, Session};
-use crate::{paint, say, script};
+use crate::{say, script};
 
 /// Before the first line of a statement.
 const PROMPT: &str = "daemoneye> ";
@@ -47,13 +47,16 @@ pub(crate) fn run(mut session: Session) -> anyhow::Result<Exit> {
         }
         if !pieces.is_empty() {
             // What waits on is remembered with the rest of its statement.
-            history::add(&mut editor, entry.strip_suffix(waiting.trim_end()).unwrap_or(&entry));
+            history::add(
+                &mut editor,
+                history.as_deref(),
+                entry.strip_suffix(waiting.trim_end()).unwrap_or(&entry),
+            );
         }
         if pieces.iter().any(|piece| session.piece(piece) == Ok(Flow::Quit)) {
             break;
         }
     }
-    history::save(&mut editor, history.as_deref());
     Ok(Exit::Done)
 }
 
@@ -63,9 +66,4 @@ fn greeting(session: &Session) -> String {
         "DaemonEye {}: {tables} tables. End a statement with `;`. .help lists the commands, .tables the tables.",
         env!("CARGO_PKG_VERSION")
     )
-}
-
-/// Whether what a person types is coloured.
-fn colours() -> bool {
-    paint::stdout_colours()
 }

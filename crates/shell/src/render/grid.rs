@@ -1,9 +1,10 @@
 //! Rows kept until their widths are known, for the formats that align columns.
 
 use model::Value;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
 use super::push_text;
+use crate::clean;
 
 /// Rows that are kept before they are printed with the widths seen so far.
 const ROWS_MAX: usize = 10_000;
@@ -33,7 +34,7 @@ pub(super) struct Grid {
 impl Grid {
     /// No rows yet, under these headings.
     pub(super) fn new(headings: &[String]) -> Grid {
-        let widths = headings.iter().map(|name| name.width()).collect();
+        let widths = headings.iter().map(|name| clean::width(name)).collect();
         Grid { columns: headings.len(), text: String::new(), cells: Vec::new(), widths }
     }
 
@@ -49,7 +50,7 @@ impl Grid {
                 Value::Text(_) | Value::Blob(_) => Cell::Text,
             };
             self.cells.push((self.text.len(), cell));
-            *widest = (*widest).max(self.text[start..].width());
+            *widest = (*widest).max(clean::width(&self.text[start..]));
         }
     }
 
@@ -105,7 +106,7 @@ pub(super) fn fitted(widths: &[usize], frame: usize, screen: usize) -> Vec<usize
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
-    while rest.width() > width {
+    while clean::width(rest) > width {
         let mut used = 0;
         let fits = |(_, c): &(usize, char)| {
             used += c.width().unwrap_or(0);
@@ -114,6 +115,11 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<&str> {
         let hard = rest.char_indices().find(fits).map_or(rest.len(), |(at, _)| at);
         // At least one character per line, or a screen that is too narrow would never be done.
         let hard = hard.max(rest.chars().next().map_or(1, char::len_utf8));
+        if let Some(next) = rest[hard..].strip_prefix(' ') {
+            lines.push(&rest[..hard]);
+            rest = next;
+            continue;
+        }
         let soft = rest[..hard].rfind(' ').map(|at| at + 1).filter(|at| *at >= hard / 2);
         let (line, next) = rest.split_at(soft.unwrap_or(hard));
         lines.push(line.trim_end_matches(' '));
@@ -139,6 +145,7 @@ mod tests {
     #[test]
     fn text_is_cut_at_a_space_near_the_end_or_hard() {
         assert_eq!(wrapped("the quick brown fox", 10), ["the quick", "brown fox"]);
+        assert_eq!(wrapped("the quick brown", 9), ["the quick", "brown"]);
         assert_eq!(wrapped("/usr/lib/systemd", 6), ["/usr/l", "ib/sys", "temd"]);
         assert_eq!(wrapped("日本語", 4), ["日本", "語"]);
         assert_eq!(wrapped("日本", 1), ["日", "本"]);

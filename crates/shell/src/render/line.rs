@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use model::Value;
-use unicode_width::UnicodeWidthStr;
 use vtables::OutputColumn;
 
 use super::{Look, Render, push_text};
@@ -25,9 +24,9 @@ impl Lines {
 impl Render for Lines {
     fn columns(&mut self, columns: &[OutputColumn], _: &mut dyn Write) -> io::Result<()> {
         let names: Vec<_> = columns.iter().map(|c| clean::line(&c.name)).collect();
-        let widest = names.iter().map(|name| name.width()).max().unwrap_or(0);
+        let widest = names.iter().map(|name| clean::width(name)).max().unwrap_or(0);
         let padded = |name: &str| {
-            let name = format!("{}{name}", " ".repeat(widest - name.width()));
+            let name = format!("{}{name}", " ".repeat(widest - clean::width(name)));
             if self.look.colours { paint::styled(paint::HEADING, &name) } else { name }
         };
         self.names = names.iter().map(|name| padded(name)).collect();

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use model::Value;
-use unicode_width::UnicodeWidthStr;
 use vtables::OutputColumn;
 
 use super::Render;
@@ -43,7 +42,7 @@ fn line(cells: &[(&str, Cell)], widths: &[usize]) -> String {
     for ((text, _), width) in cells.iter().zip(widths) {
         out.push(' ');
         out.push_str(text);
-        out.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+        out.extend(std::iter::repeat_n(' ', width.saturating_sub(clean::width(text))));
         out.push_str(" |");
     }
     out.push('\n');

@@ -6,7 +6,6 @@
 use std::io::{self, Write};
 
 use model::Value;
-use unicode_width::UnicodeWidthStr;
 use vtables::OutputColumn;
 
 use super::grid::{Cell, Grid, fitted, wrapped};
@@ -71,7 +70,7 @@ impl Table {
             self.push(paint::FAINT, "│", out);
             for (((_, cell), width), texts) in cells.iter().zip(widths).zip(&lines) {
                 let text = texts.get(line).copied().unwrap_or_default();
-                let gap = width.saturating_sub(text.width());
+                let gap = width.saturating_sub(clean::width(text));
                 let left = if *cell == Cell::Number { gap } else { 0 };
                 out.extend(std::iter::repeat_n(' ', left + 1));
                 match cell {
@@ -123,6 +122,8 @@ impl Render for Table {
 mod tests {
     use super::super::Format;
     use super::super::testing::{hostile, render};
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
 
     #[test]
