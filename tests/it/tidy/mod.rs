@@ -88,9 +88,10 @@ fn every_crate_keeps_the_lints() {
         if inherits == (name == "vtables") {
             faults.push(format!("crates/{name}/Cargo.toml"));
         }
-        for key in ["version", "edition", "rust-version", "license", "publish"] {
-            let line = format!("{key}.workspace = true");
-            if !manifest_section(&manifest, "package").contains(&line.as_str()) {
+        let inherited =
+            ["version", "edition", "rust-version", "license"].map(|key| format!("{key}.workspace = true"));
+        for line in inherited.iter().map(String::as_str).chain(["publish = false"]) {
+            if !manifest_section(&manifest, "package").contains(&line) {
                 faults.push(format!("crates/{name}/Cargo.toml lacks `{line}`"));
             }
         }
@@ -229,7 +230,7 @@ fn nothing_names_the_place_where_it_was_written() {
             let named = |home: &&str| {
                 line.match_indices(*home).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric()))
             };
-            if homes.iter().any(|home| named(home)) {
+            if homes.iter().any(named) {
                 faults.push(format!("{path}:{}: {}", n + 1, line.trim()));
             }
         }

@@ -164,7 +164,7 @@ fn token(bytes: &[u8]) -> (Option<Kind>, usize) {
         (b'x' | b'X', Some(b'\'')) => {
             let digits = run(&bytes[2..], |b| b.is_ascii_hexdigit());
             let closed = bytes.get(2 + digits) == Some(&b'\'');
-            if closed && digits.is_multiple_of(2) {
+            if closed && digits % 2 == 0 {
                 (Some(Kind::Blob), digits + 3)
             } else {
                 bad(Fault::Blob, 2 + digits + usize::from(closed))

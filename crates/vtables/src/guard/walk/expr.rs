@@ -186,9 +186,7 @@ impl Walk<'_> {
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
             function;
         let [ObjectNamePart::Identifier(name)] = &name.0[..] else {
-            name.0.iter().filter_map(ObjectNamePart::as_ident).for_each(|part| {
-                self.see(part);
-            });
+            name.0.iter().filter_map(ObjectNamePart::as_ident).for_each(|part| drop(self.see(part)));
             return Err(self.unlisted("a function with a schema", "write its name alone"));
         };
         let at = self.see(name);

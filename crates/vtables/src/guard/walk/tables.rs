@@ -108,9 +108,7 @@ impl Walk<'_> {
             [table] if name.0.len() == 1 => (None, *table),
             [schema, table] if name.0.len() == 2 => (Some(*schema), *table),
             _ => {
-                parts.iter().for_each(|part| {
-                    self.see(part);
-                });
+                parts.iter().for_each(|part| drop(self.see(part)));
                 return Err(self.unlisted("such a name", "write a table's name alone"));
             }
         };
