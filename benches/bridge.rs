@@ -1,6 +1,12 @@
 //! What the bridge costs: per row and column next to an in-memory SQLite table, an index next to a scan, and
 //! ancestor joins next to one scan.
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::expect_used)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a bench fails loudly and prints what it measured"
+)]
 
 mod support;
 

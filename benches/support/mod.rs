@@ -12,7 +12,7 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use rustix::time::{ClockId, clock_gettime};
 
 /// CPU time of this process, all threads: sysinfo refreshes in two, and wall time would flatter it.
-pub struct CpuTime(WallTime);
+pub(crate) struct CpuTime(WallTime);
 
 impl Default for CpuTime {
     fn default() -> Self {
@@ -21,7 +21,7 @@ impl Default for CpuTime {
 }
 
 /// CPU time used by this process so far.
-pub fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
@@ -56,11 +56,11 @@ impl Measurement for CpuTime {
 }
 
 /// Processes that sleep until this is dropped.
-pub struct Sleepers(Vec<Child>);
+pub(crate) struct Sleepers(Vec<Child>);
 
 impl Sleepers {
     /// Starts `count` of them, and waits until each has become `sleep`.
-    pub fn start(count: usize) -> Sleepers {
+    pub(crate) fn start(count: usize) -> Sleepers {
         let sleeper = |_| {
             let mut sleep = Command::new("sleep");
             sleep.arg("3600").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -83,7 +83,7 @@ impl Drop for Sleepers {
 
 /// Runs the contenders in turn, A B C A B C …, and prints each one's median CPU time and its ratio to the
 /// first. Turns make the ratio hold on a machine whose speed drifts.
-pub fn compare(title: &str, rounds: usize, contenders: &mut [(&str, &mut dyn FnMut())]) {
+pub(crate) fn compare(title: &str, rounds: usize, contenders: &mut [(&str, &mut dyn FnMut())]) {
     let mut times: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); contenders.len()];
     let mut walls: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); contenders.len()];
     for round in 0..=rounds {

@@ -1,8 +1,33 @@
-//! What crosses crates, and what a user starts.
+//! What crosses crates, and what starts the real programs. This file is the table of contents.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "the whole crate is tests, which may end in a panic, read files and start programs"
+)]
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
-
+/// Every table keeps the promises of its schema: examples, storage classes, identity, any user.
+mod catalog;
+/// Our tables beside osquery's: names, order, types.
+mod compat;
 /// Builds and starts the programs.
 mod harness;
+/// Processes that fight back: bytes that are no text, and pids that are gone before they are read.
+mod hostile;
+/// Engines over this machine and over machines made of files.
+mod machine;
+/// Outside programs, which tell the truth that tables are compared with.
+mod outside;
+/// The live machine's /proc, copied into a directory that does not move.
+mod photograph;
+/// A comparison that is pushed down never changes an answer.
+mod properties;
 /// `daemoneye-cli` as a process: formats, exit codes, scripts, Ctrl-C.
 mod shell;
+/// The house rules, on the tree itself.
+mod tidy;
+/// Rows next to what ps, ss, stat, getent, findmnt, ip, dpkg-query, sysctl … say.
+mod truth;

@@ -1,0 +1,211 @@
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+
+use crate::machine::{Machine, line};
+use crate::outside::{Running, needs, told_of, told_text, wait_for};
+
+/// What must be the same in every reading of a process that lives on.
+const FIXED: &str = "ppid=,ruid=,euid=,rgid=,egid=,svuid=,svgid=,sess=,pgid=,tty=,ni=,nlwp=,comm=";
+const COLUMNS: &str =
+    "parent, uid, euid, gid, egid, suid, sgid, session, pgroup, coalesce(tty, '?'), nice, threads, name";
+
+/// A line of ps for each process: its pid, and the other fields with `|` between them.
+fn ps(fields: &str, count: usize) -> HashMap<i64, String> {
+    let told = told_text("ps", &["-e", "-ww", "-o", &format!("pid=,{fields}")]);
+    let fact = |line: &str| {
+        // The last field may hold blanks.
+        let mut rest = line.trim_start();
+        let mut words = Vec::new();
+        for _ in 0..count {
+            let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+            words.push(word);
+            rest = after.trim_start();
+        }
+        let pid = words[0].parse().unwrap();
+        words.push(rest);
+        (pid, words[1..].join("|"))
+    };
+    told.lines().map(fact).collect()
+}
+
+/// The lines that two readings have in common: those of processes that did not change between.
+fn steady(before: HashMap<i64, String>, after: &HashMap<i64, String>) -> HashMap<i64, String> {
+    before.into_iter().filter(|(pid, line)| after.get(pid) == Some(line)).collect()
+}
+
+fn ours(sql: &str) -> HashMap<i64, String> {
+    let rows = Machine::live().answer(sql).rows;
+    rows.iter().map(|row| (row[0].as_int().unwrap(), line(&row[1..]))).collect()
+}
+
+/// Processes of many kinds besides those that the machine happens to run.
+fn company() -> Vec<Running> {
+    let mut company = vec![
+        Running::sleeper(),
+        Running::start(Command::new("nice").args(["-n", "7", "sleep", "600"])),
+        Running::start(Command::new("setsid").args(["sleep", "600"])),
+    ];
+    if rustix::process::geteuid().is_root() && needs("setpriv") {
+        let user = ["--ruid=1", "--euid=2", "--rgid=3", "--egid=4", "--clear-groups", "sleep", "600"];
+        company.push(Running::start(Command::new("setpriv").args(user)));
+    }
+    if needs("script") {
+        let terminal = ["-qfc", "sleep 600", "/dev/null"];
+        company.push(Running::start(Command::new("script").args(terminal).stdout(Stdio::null())));
+    }
+    company
+}
+
+#[test]
+fn processes_are_those_of_ps() {
+    if !needs("ps") {
+        return;
+    }
+    let company = company();
+    let before = ps(FIXED, 13);
+    let ours = ours(&format!("SELECT pid, {COLUMNS} FROM processes"));
+    let steady = steady(before, &ps(FIXED, 13));
+    assert!(company.iter().all(|process| steady.contains_key(&process.pid())), "{steady:?}");
+    for (pid, theirs) in steady {
+        // ps marks a zombie's name, and has no nice value for a real-time process.
+        let theirs = theirs.trim_end_matches(" <defunct>");
+        let ours = ours.get(&pid).unwrap_or_else(|| panic!("{pid} is missing: {theirs}"));
+        let same =
+            ours.split('|').zip(theirs.split('|')).all(|(ours, theirs)| ours == theirs || theirs == "-");
+        assert!(same, "pid {pid}\n ours  {ours}\n theirs {theirs}");
+    }
+}
+
+#[test]
+fn command_lines_are_those_of_ps() {
+    if !needs("ps") {
+        return;
+    }
+    let _company = company();
+    let before = ps("args=", 1);
+    let ours = ours("SELECT pid, cmdline FROM processes WHERE cmdline <> ''");
+    let mut compared = 0;
+    for (pid, theirs) in steady(before, &ps("args=", 1)) {
+        // ps masks what a terminal could not show, and puts a name in brackets where there are no arguments.
+        let Some(ours) = ours.get(&pid) else {
+            assert!(theirs.starts_with('[') || theirs.ends_with("<defunct>"), "{pid}: {theirs}");
+            continue;
+        };
+        if ours.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            assert_eq!(ours.trim(), theirs.trim(), "{pid}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 3);
+}
+
+#[test]
+fn start_times_are_those_of_ps_within_a_second() {
+    if !needs("ps") || !needs("date") {
+        return;
+    }
+    let _company = company();
+    let theirs = ps("lstart=", 1);
+    let ours = ours("SELECT pid, start_time FROM processes");
+    let (pids, texts): (Vec<_>, Vec<_>) = theirs.into_iter().unzip();
+    let seconds = told_of("date", &["-u", "-f", "-", "+%s"], &texts.join("\n"));
+    let seconds: Vec<i64> = seconds.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(seconds.len(), pids.len());
+    let mut compared = 0;
+    for (pid, theirs) in pids.iter().zip(seconds) {
+        let Some(ours) = ours.get(pid) else { continue };
+        assert!((ours.parse::<i64>().unwrap() - theirs).abs() <= 1, "{pid}: {ours} {theirs}");
+        compared += 1;
+    }
+    assert!(compared > 3);
+}
+
+#[test]
+fn memory_and_cpu_time_are_those_of_ps() {
+    if !needs("ps") {
+        return;
+    }
+    let _company = company();
+    let before = ps("vsz=,rss=,times=", 3);
+    let ours = ours(
+        "SELECT pid, total_size / 1024, resident_size / 1024, (user_time + system_time) / 1000 FROM processes",
+    );
+    for (pid, theirs) in steady(before, &ps("vsz=,rss=,times=", 3)) {
+        let numbers = |line: &str| -> Vec<i64> { line.split('|').map(|n| n.parse().unwrap_or(0)).collect() };
+        let Some(ours) = ours.get(&pid) else { continue };
+        let (ours, theirs) = (numbers(ours), numbers(&theirs));
+        assert_eq!(ours[0], theirs[0], "total_size of {pid}");
+        // The kernel counts resident pages per processor, and its two files add them up at different times.
+        assert!(
+            (ours[1] - theirs[1]).abs() <= 1024 + theirs[1] / 10,
+            "resident_size of {pid}: {ours:?} {theirs:?}"
+        );
+        assert!((ours[2] - theirs[2]).abs() <= 1, "CPU time of {pid}: {ours:?} {theirs:?}");
+    }
+}
+
+#[test]
+fn states_are_those_of_ps() {
+    if !needs("ps") {
+        return;
+    }
+    let sleeping = Running::sleeper();
+    let stopped = Running::sleeper();
+    let mut zombie = Command::new("true").spawn().unwrap();
+    told_text("sh", &["-c", &format!("kill -STOP {}", stopped.pid())]);
+    let state = |pid: i64| told_text("ps", &["-o", "s=", "-p", &pid.to_string()]).trim().to_owned();
+    let pids = [sleeping.pid(), stopped.pid(), i64::from(zombie.id())];
+    for (pid, letter) in pids.into_iter().zip(["S", "T", "Z"]) {
+        wait_for("the state", || state(pid) == letter);
+        let sql = format!("SELECT state FROM processes WHERE pid = {pid}");
+        assert_eq!(Machine::live().one(&sql), letter);
+    }
+    let sql = format!("SELECT path, cmdline, name, parent FROM processes WHERE pid = {}", zombie.id());
+    assert_eq!(Machine::live().one(&sql), format!("||true|{}", std::process::id()));
+    zombie.wait().unwrap();
+}
+
+#[test]
+fn ancestors_are_the_parents_of_ps() {
+    if !needs("ps") {
+        return;
+    }
+    let me = i64::from(std::process::id());
+    let parents = ps("ppid=", 1);
+    let mut chain = Vec::new();
+    let mut pid = me;
+    while let Some(parent) = parents.get(&pid).and_then(|p| p.parse::<i64>().ok()).filter(|p| *p > 0) {
+        chain.push(format!("{}|{parent}", chain.len() + 1));
+        pid = parent;
+    }
+    let sql = format!("SELECT depth, ancestor_pid FROM process_ancestors({me}) ORDER BY depth");
+    assert_eq!(Machine::live().lines(&sql), chain);
+}
+
+#[test]
+fn environments_maps_and_namespaces_are_those_of_proc() {
+    let mut command = Command::new("sleep");
+    command.arg("600").env_clear().env("PATH", "/usr/bin:/bin").env("ONE", "1=2").env("EMPTY", "");
+    let process = Running::start(&mut command);
+    let pid = process.pid();
+    let mut machine = Machine::live();
+    let sql = format!("SELECT key || '=' || value FROM process_envs WHERE pid = {pid} ORDER BY key");
+    assert_eq!(machine.lines(&sql), ["EMPTY=", "ONE=1=2", "PATH=/usr/bin:/bin"]);
+    let inode = |kind: &str| {
+        let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+        let link = link.to_str().unwrap().to_owned();
+        link.split(['[', ']']).nth(1).unwrap().to_owned()
+    };
+    let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
+    let columns = kinds.map(|kind| format!("{kind}_namespace")).join(", ");
+    let sql = format!("SELECT {columns} FROM process_namespaces WHERE pid = {pid}");
+    assert_eq!(machine.one(&sql), kinds.map(inode).join("|"));
+    let sql = format!("SELECT count(*) FROM process_memory_map WHERE pid = {pid}");
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    assert_eq!(machine.one(&sql), maps.lines().count().to_string());
+    let sql = format!(
+        "SELECT count(*) FROM process_memory_map m JOIN processes p USING (pid)
+         WHERE m.pid = {pid} AND m.path = p.path AND m.permissions = 'r-xp'"
+    );
+    assert_eq!(machine.one(&sql), "1");
+}
