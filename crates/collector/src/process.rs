@@ -37,6 +37,8 @@ pub struct ProcessQuery {
     pub pids: Option<Vec<u32>>,
     /// How much will be read.
     pub reads: Reads,
+    /// Whether of [`Status`] the ids alone will be read, which come first and cost half as much.
+    pub ids_alone: bool,
     /// The run of the statement.
     pub run: Run,
 }
@@ -46,7 +48,7 @@ impl ProcessQuery {
     pub fn new(table: &'static str, query: &Query, reads: Reads) -> ProcessQuery {
         // `ints` sorts and drops repeats; what is no pid matches nothing.
         let pids = query.ints("pid").map(|pids| pids.iter().filter_map(|p| u32::try_from(*p).ok()).collect());
-        ProcessQuery { table, pids, reads, run: query.run.clone() }
+        ProcessQuery { table, pids, reads, ids_alone: false, run: query.run.clone() }
     }
 }
 
@@ -588,7 +590,13 @@ mod tests {
     }
 
     fn query(run: &Run) -> ProcessQuery {
-        ProcessQuery { table: "processes", pids: None, reads: Reads::More, run: run.clone() }
+        ProcessQuery {
+            table: "processes",
+            pids: None,
+            reads: Reads::More,
+            ids_alone: false,
+            run: run.clone(),
+        }
     }
 
     #[test]

@@ -52,8 +52,8 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Ancestor>, ScanError> {
     let pids = ProcessQuery::new(TABLE.name, query, Reads::Stat).pids.unwrap_or_default();
     let (host, run) = (host.clone(), query.run.clone());
     let one = move |pid| {
-        let query =
-            ProcessQuery { table: TABLE.name, pids: Some(vec![pid]), reads: Reads::Stat, run: run.clone() };
+        let (pids, run) = (Some(vec![pid]), run.clone());
+        let query = ProcessQuery { table: TABLE.name, pids, reads: Reads::Stat, ids_alone: true, run };
         process::collector(&host).scan(query)?.next().transpose()
     };
     Ok(Box::new(pids.into_iter().flat_map(move |pid| match ancestors(pid, &one) {

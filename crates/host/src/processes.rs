@@ -1,7 +1,8 @@
 //! `processes`: what the machine's process collector gives; on Linux from proc(5).
 
 use collector::{
-    Exe, Host, Process, Reads, Rows, Table, elsewhere_int, elsewhere_text, int, key, text, unique,
+    Exe, Host, Process, ProcessQuery, Reads, Rows, Table, elsewhere_int, elsewhere_text, int, key, text,
+    unique,
 };
 use model::{Extent, Query, ScanError};
 
@@ -160,13 +161,18 @@ const MORE: &[&str] = &[
     "exe_dev",
 ];
 
+/// Columns for which all of [`collector::Status`] is worth reading.
+const AFTER_IDS: &[&str] =
+    &["resident_size", "total_size", "cap_effective", "tracer_pid", "no_new_privs", "seccomp"];
+
 fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
     let reads = match () {
         _ if query.uses(MORE) => Reads::More,
         _ if query.uses(STAT) => Reads::Stat,
         _ => Reads::Pid,
     };
-    process::scan(host, TABLE.name, query, reads)
+    let ids_alone = !query.uses(AFTER_IDS);
+    process::collector(host).scan(ProcessQuery { ids_alone, ..ProcessQuery::new(TABLE.name, query, reads) })
 }
 
 fn on_disk(exe: Option<&Exe>) -> i64 {
@@ -209,5 +215,24 @@ mod tests {
         assert!(value("cmdline").is_null() && value("start_key").is_null());
         assert!(!scan.advance().unwrap());
         assert_eq!(query.run.notes(), []);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_column_shows_the_same_alone_and_among_others() {
+        use crate::process::fixture::{query, rows};
+
+        let pid = Some(&[i64::from(std::process::id())][..]);
+        let ask = |columns: &[&str]| rows(&TABLE, &Host::live(), &query(&TABLE, columns, pid)).remove(0);
+        let schema = TABLE.schema();
+        let names: Vec<&str> = schema.columns.iter().map(|c| &*c.name).collect();
+        let all = ask(&names);
+        for (name, value) in names.iter().zip(all) {
+            let moves = ["user_time", "system_time", "resident_size", "total_size", "threads", "state"];
+            let moves = moves.contains(name) || name.starts_with("disk_bytes");
+            for alone in [ask(&[name]), ask(&[name, "uid"])] {
+                assert!(if moves { !alone[0].is_null() } else { alone.contains(&value) }, "{name}");
+            }
+        }
     }
 }

@@ -105,7 +105,8 @@ fn is_needed(key: &[u8; 4]) -> bool {
 }
 
 /// proc_pid_status(5), up to the last line that is needed. Lines that a kernel does not have stay `None`.
-pub(super) fn status(content: &[u8]) -> Status {
+/// With `ids_alone` that is the group ids.
+pub(super) fn status(content: &[u8], ids_alone: bool) -> Status {
     let mut status = Status::default();
     let mut rest = content;
     while let Some((key, value)) = rest.split_first_chunk() {
@@ -113,7 +114,12 @@ pub(super) fn status(content: &[u8]) -> Status {
             match key {
                 b"Trac" => status.tracer_pid = first(value, b"erPid:"),
                 b"Uid:" => [status.uid, status.euid, status.suid] = three(value),
-                b"Gid:" => [status.gid, status.egid, status.sgid] = three(value),
+                b"Gid:" => {
+                    [status.gid, status.egid, status.sgid] = three(value);
+                    if ids_alone {
+                        break;
+                    }
+                }
                 b"VmSi" => status.memory.total = kilobytes(value, b"ze:"),
                 b"VmRS" => status.memory.resident = kilobytes(value, b"S:"),
                 b"CapE" => status.cap_effective = hexadecimal(value, b"ff:"),
@@ -283,13 +289,15 @@ mod tests {
     #[test]
     fn status_gives_ids_memory_and_security_state() {
         let content = b"Name:\tx\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t42\nTracerPid:\t7\nUid:\t1000\t0\t4294967295\t0\nGid:\t100\t101\t102\t103\nGroups:\t1 2 \nVmPeak:\t 9 kB\nVmSize:\t    2048 kB\nVmRSS:\t     512 kB\nThreads:\t1\nCapEff:\t000001ffffffffff\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t9\n";
-        let status = status(content);
+        let ids = super::status(content, true);
+        let status = status(content, false);
+        assert_eq!((ids.uid, ids.sgid, ids.seccomp), (status.uid, status.sgid, None));
         assert_eq!((status.uid, status.euid, status.suid), (Some(1000), Some(0), Some(u32::MAX)));
         assert_eq!((status.gid, status.egid, status.sgid), (Some(100), Some(101), Some(102)));
         assert_eq!((status.tracer_pid, status.no_new_privs, status.seccomp), (Some(7), Some(1), Some(2)));
         assert_eq!(status.cap_effective, Some(0x1ff_ffff_ffff));
         assert_eq!(status.memory, Memory { resident: Some(512 << 10), total: Some(2 << 20) });
-        assert_eq!(super::status(b"Uid:\nGid: x y\nSeccomp"), Status::default());
+        assert_eq!(super::status(b"Uid:\nGid: x y\nSeccomp", false), Status::default());
     }
 
     #[test]

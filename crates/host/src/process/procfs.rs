@@ -340,7 +340,8 @@ impl ProcessReader for Reader {
     }
 
     fn status(&self, process: &Process) -> io::Result<Status> {
-        self.late(process, |dir| self.file(dir, c"status", parse::status))
+        let ids_alone = self.query.ids_alone;
+        self.late(process, |dir| self.file(dir, c"status", |content| parse::status(content, ids_alone)))
     }
 
     fn memory(&self, process: &Process) -> io::Result<Memory> {
@@ -412,10 +413,16 @@ impl ProcessReader for Reader {
     }
 
     fn environ(&self, process: &Process) -> io::Result<Vec<u8>> {
+        if lacks_image(process) {
+            return Ok(Vec::new());
+        }
         self.late(process, |dir| self.pieces(dir, c"environ"))
     }
 
     fn maps(&self, process: &Process) -> io::Result<Vec<u8>> {
+        if lacks_image(process) {
+            return Ok(Vec::new());
+        }
         self.late(process, |dir| self.pieces(dir, c"maps"))
     }
 
@@ -449,7 +456,7 @@ mod tests {
 
     fn live(pid: u32) -> Option<Process> {
         let (pids, run) = (Some(vec![pid]), Run::unlimited());
-        let query = ProcessQuery { table: "processes", pids, reads: Reads::More, run };
+        let query = ProcessQuery { table: "processes", pids, reads: Reads::More, ids_alone: false, run };
         Procfs::new(Host::live()).scan(query).unwrap().next().map(Result::unwrap)
     }
 

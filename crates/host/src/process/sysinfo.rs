@@ -114,7 +114,7 @@ mod tests {
     use model::Run;
 
     fn scan(pids: Option<Vec<u32>>, reads: Reads) -> Vec<Process> {
-        let query = ProcessQuery { table: "processes", pids, reads, run: Run::unlimited() };
+        let query = ProcessQuery { table: "processes", pids, reads, ids_alone: false, run: Run::unlimited() };
         Sysinfo.scan(query).unwrap().map(Result::unwrap).collect()
     }
 
@@ -144,8 +144,8 @@ mod tests {
     fn sysinfo_agrees_with_procfs() {
         let pid = std::process::id();
         let sysinfo = scan(Some(vec![pid]), Reads::More).remove(0);
-        let query =
-            ProcessQuery { table: "", pids: Some(vec![pid]), reads: Reads::More, run: Run::unlimited() };
+        let (pids, run) = (Some(vec![pid]), Run::unlimited());
+        let query = ProcessQuery { table: "", pids, reads: Reads::More, ids_alone: false, run };
         let procfs = super::super::procfs::Procfs::new(collector::Host::live());
         let procfs = procfs.scan(query).unwrap().next().unwrap().unwrap();
         let ids = |p: &Process| {
