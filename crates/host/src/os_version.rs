@@ -21,7 +21,7 @@ pub(crate) static TABLE: Table<OsVersion, Host> = Table {
         int("minor", "Second part of the version, or 0.", |o| o.version_part(1).into()),
         int("patch", "Third part of the version, or 0.", |o| o.version_part(2).into()),
         text("build", "Build of the image.", |o| o.field("BUILD_ID").into()),
-        text("platform", "Short name: `debian`; where /etc/redhat-release is, osquery says `rhel`.", |o| {
+        text("platform", "Short name: `debian`. (Where /etc/redhat-release is, osquery says `rhel`.)", |o| {
             o.field("ID").into()
         }),
         text("platform_like", "Short names of what it derives from, with spaces between them.", |o| {
