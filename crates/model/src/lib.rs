@@ -1,15 +1,21 @@
-//! The nouns of DaemonEye: values, table schemas, queries, and the run of a statement.
+//! The nouns of DaemonEye: values, table schemas, queries, the run of a statement, rules and findings.
 //!
 //! Nothing here reads the machine, and nothing here waits: every other crate depends on this one.
 
 mod error;
 mod query;
+mod rule;
 mod run;
 mod schema;
+mod time;
 mod value;
+mod visible;
 
 pub use error::ScanError;
 pub use query::{ColumnMask, Constraint, Op, Query};
+pub use rule::{Dedup, Finding, Rule, Severity};
 pub use run::{Note, Run, Stop};
 pub use schema::{ColumnSchema, Extent, Identity, Kind, Ops, TableSchema};
+pub use time::{parse_rfc3339, rfc3339};
 pub use value::Value;
+pub use visible::visible;

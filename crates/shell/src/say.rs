@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use detection::RuleFault;
 use model::Note;
 use vtables::{ErrorKind, SqlError, Warning};
 
@@ -43,6 +44,12 @@ pub(crate) fn warnings(sql: &str, warnings: &[Warning]) {
     for Warning { message, place, help } in warnings {
         write(&shown(Level::WARNING, sql, message, place.clone(), help.as_deref(), look()));
     }
+}
+
+/// What is wrong with a rule file, with its line. `refused` tells an error from a warning.
+pub(crate) fn rule_fault(fault: &RuleFault, refused: bool) {
+    let level = if refused { Level::ERROR } else { Level::WARNING };
+    write(&shown_fault(fault, level, look()));
 }
 
 /// What could not be read, in at most a few lines.
@@ -95,6 +102,27 @@ fn shown(
         return groups.map(|group| renderer.render(&[group])).collect::<Vec<_>>().join("\n");
     };
     let mut group = title.element(Snippet::source(&*sql).annotation(AnnotationKind::Primary.span(place)));
+    if let Some(help) = &help {
+        group = group.element(Level::HELP.message(&**help));
+    }
+    renderer.render(&[group])
+}
+
+fn shown_fault(fault: &RuleFault, level: Level<'_>, renderer: Renderer) -> String {
+    let message = clean::line(&fault.message);
+    let title = level.primary_title(&*message);
+    let path = clean::line(&fault.path.display().to_string()).into_owned();
+    let start = fault.column.saturating_sub(1);
+    let source = fault.source.clone().unwrap_or_default();
+    let byte = |column: usize| source.char_indices().nth(column).map_or(source.len(), |(at, _)| at);
+    let (source, place) = clean::source(&source, Some(byte(start)..byte(start + fault.width.max(1))));
+    let snippet = Snippet::source(&*source).line_start(fault.line).path(&*path);
+    let mut group = title.element(snippet.annotation(AnnotationKind::Primary.span(place.unwrap_or(0..0))));
+    let detail: Vec<_> = fault.detail.iter().map(|line| clean::line(line).into_owned()).collect();
+    for line in &detail {
+        group = group.element(Level::NOTE.message(line));
+    }
+    let help = fault.help.as_deref().map(clean::line);
     if let Some(help) = &help {
         group = group.element(Level::HELP.message(&**help));
     }

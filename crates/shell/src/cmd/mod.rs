@@ -1,6 +1,7 @@
 //! The subcommands: one file each.
 
 pub(crate) mod completions;
+pub(crate) mod detect;
 pub(crate) mod explain;
 pub(crate) mod interactive;
 pub(crate) mod query;
@@ -33,6 +34,8 @@ enum Command {
     Query(query::Args),
     /// Run a statement and tell how it read its tables
     Explain(explain::Args),
+    /// Evaluate detection rules on this machine; exit code 1 if they found anything
+    Detect(detect::Args),
     /// Check a statement without running it
     Validate(validate::Args),
     /// List the tables, or tell about one
@@ -50,6 +53,7 @@ impl Cli {
             None => interactive::run(),
             Some(Command::Query(args)) => query::run(args),
             Some(Command::Explain(args)) => explain::run(args),
+            Some(Command::Detect(args)) => detect::run(&args),
             Some(Command::Validate(args)) => validate::run(&args),
             Some(Command::Tables(args)) => tables::run(&args),
             Some(Command::Schema(args)) => schema::run(&args),

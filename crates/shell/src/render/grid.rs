@@ -102,17 +102,22 @@ pub(super) fn fitted(widths: &[usize], frame: usize, screen: usize) -> Vec<usize
     widths.iter().map(|w| (*w).min(cap)).collect()
 }
 
+/// Where the first character stands that a width has no room for.
+fn first_past(text: &str, width: usize) -> Option<usize> {
+    let mut used = 0;
+    let past = |(_, c): &(usize, char)| {
+        used += c.width().unwrap_or(0);
+        used > width
+    };
+    text.char_indices().find(past).map(|(at, _)| at)
+}
+
 /// A text cut into lines of at most `width`, after a space where one is near the end.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;
-    while clean::width(rest) > width {
-        let mut used = 0;
-        let fits = |(_, c): &(usize, char)| {
-            used += c.width().unwrap_or(0);
-            used > width
-        };
-        let hard = rest.char_indices().find(fits).map_or(rest.len(), |(at, _)| at);
+    // Only what fits on a line is looked at for it, so that a long text takes time in its length, not the square.
+    while let Some(hard) = first_past(rest, width) {
         // At least one character per line, or a screen that is too narrow would never be done.
         let hard = hard.max(rest.chars().next().map_or(1, char::len_utf8));
         if let Some(next) = rest[hard..].strip_prefix(' ') {

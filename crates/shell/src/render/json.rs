@@ -86,7 +86,7 @@ fn distinct(columns: &[OutputColumn]) -> Vec<String> {
     columns.iter().map(|c| if seen.insert(&c.name) { c.name.clone() } else { name(c, &mut taken) }).collect()
 }
 
-fn push_value(value: &Value<'_>, out: &mut String) {
+pub(crate) fn push_value(value: &Value<'_>, out: &mut String) {
     use std::fmt::Write;
     // Writing to a String cannot fail.
     let _ = match value {
@@ -112,7 +112,7 @@ fn push_base64(bytes: &[u8], out: &mut String) -> std::fmt::Result {
 }
 
 /// A string of JSON. What is hostile to a terminal is escaped too: the same string to a parser.
-fn push_string(text: &str, out: &mut String) {
+pub(crate) fn push_string(text: &str, out: &mut String) {
     use std::fmt::Write;
     out.push('"');
     let mut plain = 0;

@@ -2,7 +2,7 @@
 
 mod csv;
 mod grid;
-mod json;
+pub(crate) mod json;
 mod line;
 mod markdown;
 mod table;

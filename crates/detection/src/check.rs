@@ -1,0 +1,277 @@
+//! What a rule must be before it runs: its header, its SQL, and how the two fit together.
+
+use std::time::Duration;
+
+use model::{Dedup, Rule, Severity};
+use vtables::{Engine, SqlError, Validated};
+
+use crate::source::{Place, Source};
+use crate::yaml::{At, DedupText, RuleText};
+use crate::{RuleFault, duration, trial};
+
+/// Characters of an id: it is a file name, a key of state and a word on a line.
+const ID_CHARS_MAX: usize = 64;
+/// Characters of a title: it is one line of an alert.
+const TITLE_CHARS_MAX: usize = 120;
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(7 * 86_400);
+const WINDOW_DEFAULT: Duration = Duration::from_secs(3600);
+const WINDOW_MAX: Duration = Duration::from_secs(366 * 86_400);
+
+/// A rule that holds.
+pub(crate) struct Loaded {
+    pub(crate) rule: Rule,
+    /// Where its id stands.
+    pub(crate) id_place: Place,
+    /// What is probably not meant.
+    pub(crate) warnings: Vec<RuleFault>,
+}
+
+/// The rule of a file, or everything that is wrong with it. Its tests run once the rest holds.
+pub(crate) fn load(source: &Source, engine: &mut Engine) -> Result<Loaded, Vec<RuleFault>> {
+    let mut text = crate::yaml::parse(source).map_err(|fault| vec![*fault])?;
+    // A block scalar ends with a line break, and one SQL text has one form.
+    text.sql.value = text.sql.value.trim().to_owned();
+    let mut check = Check { source, faults: Vec::new(), warnings: Vec::new() };
+    let rule = check.header(&text);
+    let result = check.sql(&text, engine);
+    if let (Some(rule), Some(result), true) = (rule, result, check.faults.is_empty()) {
+        trial::run(&mut check, &text, &result, engine);
+        if check.faults.is_empty() {
+            return Ok(Loaded { rule, id_place: text.id.place, warnings: check.warnings });
+        }
+    }
+    Err(check.faults)
+}
+
+/// The findings of a check so far.
+pub(crate) struct Check<'s> {
+    pub(crate) source: &'s Source,
+    pub(crate) faults: Vec<RuleFault>,
+    pub(crate) warnings: Vec<RuleFault>,
+}
+
+impl Check<'_> {
+    pub(crate) fn fault(&mut self, place: Place, message: impl Into<String>, help: &str) {
+        self.faults.push(self.source.fault(place, message).help(help));
+    }
+
+    pub(crate) fn warn(&mut self, place: Place, message: impl Into<String>, help: &str) {
+        self.warnings.push(self.source.fault(place, message).help(help));
+    }
+
+    fn header(&mut self, text: &RuleText) -> Option<Rule> {
+        if !is_id(&text.id.value) {
+            let message = format!("`{}` is no id of a rule", text.id.value);
+            self.fault(
+                text.id.place,
+                message,
+                "write words of a–z and 0–9 with - between them, 64 characters at most, such as deleted-executable",
+            );
+        }
+        self.one_line("title", &text.title);
+        if text.description.value.trim().is_empty() {
+            self.fault(text.description.place, "the description is empty", "say why a finding matters");
+        }
+        let severity = Severity::from_name(&text.severity.value);
+        if severity.is_none() {
+            let message = format!("there is no severity `{}`", text.severity.value);
+            self.fault(text.severity.place, message, "the severities are low, medium, high and critical");
+        }
+        for tag in text.tags.iter().filter(|t| !is_tag(&t.value)) {
+            let message = format!("`{}` is no tag", tag.value);
+            self.fault(
+                tag.place,
+                message,
+                "write it in lower case: attack.defense_evasion, attack.t1070, attack.t1070.004",
+            );
+        }
+        let interval =
+            self.time("interval", text.interval.as_ref(), INTERVAL_DEFAULT, INTERVAL_MIN..=INTERVAL_MAX);
+        let dedup = self.dedup(text.dedup.as_ref());
+        Some(Rule {
+            id: text.id.value.clone(),
+            title: text.title.value.trim().to_owned(),
+            description: text.description.value.trim().to_owned(),
+            severity: severity?,
+            tags: texts(&text.tags),
+            interval: interval?,
+            sql: text.sql.value.clone(),
+            dedup: dedup?,
+            false_positives: texts(&text.false_positives),
+            references: texts(&text.references),
+        })
+    }
+
+    fn one_line(&mut self, key: &str, text: &At<String>) {
+        let chars = text.value.trim().chars().count();
+        if chars == 0 || chars > TITLE_CHARS_MAX || text.value.trim().chars().any(char::is_control) {
+            let message = format!("the {key} is not one line of 1 to {TITLE_CHARS_MAX} characters");
+            self.fault(
+                text.place,
+                message,
+                "say in one sentence what a finding means; the rest goes into description",
+            );
+        }
+    }
+
+    fn time(
+        &mut self,
+        key: &str,
+        text: Option<&At<String>>,
+        default: Duration,
+        allowed: std::ops::RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let Some(text) = text else { return Some(default) };
+        match duration::parse(&text.value) {
+            Some(time) if allowed.contains(&time) => Some(time),
+            Some(_) => {
+                let (least, most) = (allowed.start().as_secs(), allowed.end().as_secs() / 86_400);
+                let message = format!("the {key} `{}` is outside what is allowed", text.value);
+                self.fault(text.place, message, &format!("it can be {least}s to {most}d"));
+                None
+            }
+            None => {
+                self.fault(text.place, format!("`{}` is no length of time", text.value), duration::FORM);
+                None
+            }
+        }
+    }
+
+    fn dedup(&mut self, text: Option<&DedupText>) -> Option<Dedup> {
+        let window = text.and_then(|d| d.window.as_ref());
+        let window = self.time("window", window, WINDOW_DEFAULT, Duration::from_secs(1)..=WINDOW_MAX)?;
+        Some(Dedup { keys: text.map(|d| texts(&d.keys)).unwrap_or_default(), window })
+    }
+
+    /// Has the engine check the SQL, and compares its columns with the header.
+    fn sql(&mut self, text: &RuleText, engine: &mut Engine) -> Option<Validated> {
+        let result = match engine.validate(&text.sql.value) {
+            Ok(result) => result,
+            Err(error) => {
+                let fault = self.sql_fault(&text.sql, &error);
+                self.faults.push(fault);
+                return None;
+            }
+        };
+        for warning in &result.warnings {
+            let place = self.sql_place(&text.sql, warning.place.as_ref());
+            let help = warning.help.clone();
+            self.warnings.push(RuleFault { help, ..self.source.fault(place, &warning.message) });
+        }
+        if let Some(name) = result.params.first() {
+            let at = text.sql.value.find(name.as_str()).map(|at| at..at + name.len());
+            let place = self.sql_place(&text.sql, at.as_ref());
+            let message = format!("a rule has nobody to give the parameter {name} a value");
+            self.fault(place, message, "write the value into the SQL");
+        }
+        if result.tables.is_empty() {
+            self.warn(text.sql.place, "this SQL reads no table", "say FROM which table the rows come");
+        }
+        let names = || result.columns.iter().map(|c| c.name.as_str());
+        for (n, name) in names().enumerate() {
+            if names().take(n).any(|earlier| earlier.eq_ignore_ascii_case(name)) {
+                let message = format!("two columns of the result are called `{name}`");
+                self.fault(text.sql.place, message, "give one of them another name with AS");
+            }
+        }
+        for key in text.dedup.iter().flat_map(|d| &d.keys) {
+            if !names().any(|name| name.eq_ignore_ascii_case(&key.value)) {
+                let message = format!("the result has no column `{}` to tell findings apart by", key.value);
+                let help = format!("its columns are {}", names().collect::<Vec<_>>().join(", "));
+                self.fault(key.place, message, &help);
+            }
+        }
+        Some(result)
+    }
+
+    /// An engine's error at its place in this file.
+    pub(crate) fn sql_fault(&self, sql: &At<String>, error: &SqlError) -> RuleFault {
+        let place = self.sql_place(sql, error.place.as_ref());
+        RuleFault { help: error.help.clone(), ..self.source.fault(place, &error.message) }
+    }
+
+    fn sql_place(&self, sql: &At<String>, bytes: Option<&std::ops::Range<usize>>) -> Place {
+        match bytes {
+            Some(bytes) => self.source.within(sql, bytes),
+            None => Place { width: 1, ..sql.place },
+        }
+    }
+}
+
+fn texts(list: &[At<String>]) -> Vec<String> {
+    list.iter().map(|t| t.value.clone()).collect()
+}
+
+fn is_id(id: &str) -> bool {
+    let word = |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    id.len() <= ID_CHARS_MAX && id.split('-').all(word)
+}
+
+/// Dotted words in lower case. What begins like a number of ATT&CK (`attack.t1`) is a whole one.
+fn is_tag(tag: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    let word = |w: &str| !w.is_empty() && w.bytes().all(letter);
+    if !tag.split('.').all(word) {
+        return false;
+    }
+    let Some(attack) = tag.strip_prefix("attack.") else { return tag != "attack" };
+    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
+    match attack.split_at(1) {
+        ("t" | "g" | "s" | "m", rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => {
+            match rest.split_once('.') {
+                None => digits(rest, 4),
+                Some((technique, sub)) => attack.starts_with('t') && digits(technique, 4) && digits(sub, 3),
+            }
+        }
+        _ => !attack.contains('.') && !attack.contains(|c: char| c.is_ascii_digit()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_kebab_case() {
+        for id in ["a", "deleted-executable", "uid-0", "x86-64"] {
+            assert!(is_id(id), "{id}");
+        }
+        for id in ["", "-a", "a-", "a--b", "A", "a_b", "a b", "../a", "é", &"a".repeat(65)] {
+            assert!(!is_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn attack_tags_are_whole() {
+        for tag in [
+            "attack.t1070",
+            "attack.t1070.004",
+            "attack.defense_evasion",
+            "attack.g0016",
+            "cve.2021-44228",
+            "linux",
+        ] {
+            assert!(is_tag(tag), "{tag}");
+        }
+        for tag in [
+            "",
+            "attack",
+            "attack.",
+            "attack.T1070",
+            "attack.t107",
+            "attack.t1070.04",
+            "attack.t10700",
+            "attack.t1070.004.1",
+            "attack.s0002.001",
+            "Linux",
+            "a b",
+            ".a",
+            "attack.defense_evasion.x",
+            "attack.1070",
+        ] {
+            assert!(!is_tag(tag), "{tag}");
+        }
+    }
+}

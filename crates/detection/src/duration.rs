@@ -1,0 +1,48 @@
+//! Lengths of time as people write them: `30s`, `5m`, `1h30m`, `7d`.
+
+use std::time::Duration;
+
+const UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+
+/// The form, for messages.
+pub(crate) const FORM: &str = "write a number with s, m, h or d, such as 30s, 5m, 1h30m or 7d";
+
+/// The length of time; `None` when the text has another form or is too long for a `u64` of seconds.
+pub(crate) fn parse(text: &str) -> Option<Duration> {
+    let mut seconds = 0u64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let unit = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = after.split_at(unit);
+        let (_, each) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
+        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(each)?)?;
+        rest = after;
+    }
+    (!text.is_empty()).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_with_units_add_up() {
+        let seconds = |text| parse(text).map(|d| d.as_secs());
+        assert_eq!(seconds("30s"), Some(30));
+        assert_eq!(seconds("5m"), Some(300));
+        assert_eq!(seconds("1h30m"), Some(5400));
+        assert_eq!(seconds("7d"), Some(604_800));
+        assert_eq!(seconds("0s"), Some(0));
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        for text in
+            ["", "30", "s", "30 s", "-5m", "1.5h", "5min", "99999999999999999999s", "999999999999999d"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

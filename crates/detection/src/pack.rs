@@ -1,0 +1,81 @@
+//! A directory of rules.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use model::Rule;
+use vtables::Engine;
+
+use crate::check::{self, Loaded};
+use crate::source::Source;
+use crate::{PackError, RuleFault, SHIPPED, files};
+
+/// The rules of a directory: those that hold, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub struct Pack {
+    /// Rules that passed every check and their own tests, in the order of their paths.
+    pub rules: Vec<Rule>,
+    /// Why other files gave no rule; one file may have several.
+    pub faults: Vec<RuleFault>,
+    /// What is allowed in the rules that hold, and probably not meant.
+    pub warnings: Vec<RuleFault>,
+}
+
+impl Pack {
+    /// The rules below a directory, or of one file. A bad rule is refused alone.
+    pub fn load(path: &Path, engine: &mut Engine) -> Result<Pack, PackError> {
+        let (paths, faults) = files::find(path)?;
+        let mut loading = Loading { pack: Pack { faults, ..Pack::default() }, ids: HashMap::new() };
+        for path in paths {
+            match files::read(&path) {
+                Ok(source) => loading.add(&source, engine),
+                Err(fault) => loading.pack.faults.push(*fault),
+            }
+        }
+        Ok(loading.pack)
+    }
+
+    /// The rules that come with the program ([`SHIPPED`]).
+    pub fn shipped(engine: &mut Engine) -> Pack {
+        let mut loading = Loading { pack: Pack::default(), ids: HashMap::new() };
+        for (path, text) in SHIPPED {
+            let path = Path::new("rules").join(path);
+            loading.add(&Source { path, text: (*text).to_owned() }, engine);
+        }
+        loading.pack
+    }
+
+    /// One rule from its text; `path` names it in faults.
+    pub fn of_text(path: impl Into<PathBuf>, text: impl Into<String>, engine: &mut Engine) -> Pack {
+        let mut loading = Loading { pack: Pack::default(), ids: HashMap::new() };
+        loading.add(&Source { path: path.into(), text: text.into() }, engine);
+        loading.pack
+    }
+}
+
+struct Loading {
+    pack: Pack,
+    /// Where each id was first used.
+    ids: HashMap<String, String>,
+}
+
+impl Loading {
+    fn add(&mut self, source: &Source, engine: &mut Engine) {
+        match check::load(source, engine) {
+            Err(faults) => self.pack.faults.extend(faults),
+            Ok(Loaded { rule, id_place, warnings }) => {
+                let here = format!("{}:{}", source.path.display(), id_place.line);
+                if let Some(first) = self.ids.get(&rule.id) {
+                    let message = format!("the id `{}` is taken by {first}", rule.id);
+                    let fault =
+                        source.fault(id_place, message).help("give each rule of a pack an id of its own");
+                    self.pack.faults.push(fault);
+                    return;
+                }
+                self.ids.insert(rule.id.clone(), here);
+                self.pack.warnings.extend(warnings);
+                self.pack.rules.push(rule);
+            }
+        }
+    }
+}

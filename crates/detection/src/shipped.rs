@@ -1,0 +1,21 @@
+//! The rules that come with the program, so that it detects without any file installed.
+
+macro_rules! shipped {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../rules/", $path)))),*]
+    };
+}
+
+/// Path below `rules/` and text of each rule that is shipped. A test compares it with the directory.
+pub static SHIPPED: &[(&str, &str)] = shipped![
+    "command_and_control/listener-from-temporary-path.yaml",
+    "defense_evasion/daemon-name-mismatch.yaml",
+    "defense_evasion/deleted-executable.yaml",
+    "defense_evasion/kernel-thread-look-alike.yaml",
+    "defense_evasion/memfd-executable.yaml",
+    "execution/image-in-temporary-directory.yaml",
+    "persistence/cron-fetch-and-run.yaml",
+    "persistence/ld-preload-environment.yaml",
+    "persistence/ld-so-preload.yaml",
+    "persistence/second-uid-0.yaml",
+];
