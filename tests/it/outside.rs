@@ -51,7 +51,7 @@ pub(crate) fn told_of(program: &str, args: &[&str], input: &str) -> String {
 fn command(program: &str) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
-    command.env("PATH", format!("{path}:/sbin:/usr/sbin")).env("LC_ALL", "C").env("TZ", "UTC");
+    command.env("PATH", format!("{path}:/sbin:/usr/sbin")).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     command.env_remove("COLUMNS").stderr(Stdio::null());
     command
 }

@@ -215,8 +215,7 @@ mod tests {
     fn every_shipped_rule_holds() {
         let mut engine = machine::engine(Limits::default()).unwrap();
         let pack = Pack::shipped(&mut engine);
-        let faults: Vec<String> =
-            pack.faults.iter().chain(&pack.warnings).map(ToString::to_string).collect();
+        let faults: Vec<String> = pack.faults.iter().chain(&pack.warnings).map(ToString::to_string).collect();
         assert!(faults.is_empty(), "{faults:#?}");
         assert_eq!(pack.rules.len(), detection::SHIPPED.len());
     }
