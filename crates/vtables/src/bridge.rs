@@ -346,9 +346,12 @@ impl Cursor<'_> {
             };
             let mut values = Vec::new();
             let mut convertible = true;
+            // Without a required column there is no scan at all, so its values are converted here.
+            let required = schema.columns[arg.column].required;
             let mut take = |value: ValueRef<'_>| match exact(kind, value) {
                 Exact::Value(value) => values.push(value),
                 Exact::Null => {}
+                Exact::Converted if required => values.extend(converted(kind, value)),
                 Exact::Converted => convertible = false,
             };
             if arg.list {
@@ -499,6 +502,25 @@ fn exact(kind: Kind, value: ValueRef<'_>) -> Exact {
         (Kind::Text, ValueRef::Text(bytes)) => Exact::Value(bytes.to_vec().into()),
         (Kind::Blob, ValueRef::Blob(bytes)) => Exact::Value(Value::Blob(Cow::Owned(bytes.to_vec()))),
         _ => Exact::Converted,
+    }
+}
+
+/// A value as the column's affinity turns it before it is compared; none when it then equals no value of the
+/// column (datatype3.html#type_conversions_prior_to_comparison).
+fn converted(kind: Kind, value: ValueRef<'_>) -> Option<Value<'static>> {
+    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim_ascii().parse::<f64>().ok();
+    let whole = |x: f64| (x as i64 as f64 == x).then_some(Value::Int(x as i64));
+    match (kind, value) {
+        (Kind::Int, ValueRef::Real(x)) => whole(x),
+        (Kind::Int, ValueRef::Text(bytes)) => {
+            let exact = std::str::from_utf8(bytes).ok()?.trim_ascii().parse::<i64>();
+            exact.map_or_else(|_| whole(number(bytes)?), |n| Some(Value::Int(n)))
+        }
+        (Kind::Real, ValueRef::Integer(n)) => Some(Value::Real(n as f64)),
+        (Kind::Real, ValueRef::Text(bytes)) => number(bytes).map(Value::Real),
+        (Kind::Text, ValueRef::Integer(n)) => Some(n.to_string().into()),
+        (Kind::Text, ValueRef::Real(x)) => Some(format!("{x:?}").into()),
+        _ => None,
     }
 }
 

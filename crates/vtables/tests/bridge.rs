@@ -130,6 +130,19 @@ static NEEDY: Table<Line, Counts> = Table {
     examples: &[],
 };
 
+static NEEDY_NUMBER: Table<Person, Counts> = Table {
+    name: "needy_number",
+    about: "Wants a number.",
+    identity: unique(&["number"]),
+    extent: Extent::PerKey { keys: 10, rows: 1 },
+    columns: &[required(int("number", "", |p: &Person| p.id.into()))],
+    scan: |counts, query| {
+        let (numbers, counts) = (query.ints("number").unwrap_or_default(), counts.clone());
+        Ok(Box::new(numbers.into_iter().map(move |id| Ok(Person { id, counts: counts.clone() }))))
+    },
+    examples: &[],
+};
+
 static FAULTY: Table<Line, Counts> = Table {
     name: "faulty",
     about: "Panics.",
@@ -164,8 +177,8 @@ static ENDLESS: Table<Person, Counts> = Table {
 
 fn engine() -> (Engine, Counts) {
     let counts = Counts::default();
-    let tables: [&'static dyn AnyTable<Counts>; 6] =
-        [&PERSON, &PERSON_BY_KEY, &LINES, &NEEDY, &FAULTY, &ENDLESS];
+    let tables: [&'static dyn AnyTable<Counts>; 7] =
+        [&PERSON, &PERSON_BY_KEY, &LINES, &NEEDY, &NEEDY_NUMBER, &FAULTY, &ENDLESS];
     let route: Arc<dyn Route> = Arc::new(Here::new(tables, counts.clone()));
     (Engine::new(vec![route], Limits::default()).unwrap(), counts)
 }
@@ -261,6 +274,27 @@ fn a_missing_required_column_is_named() {
     assert_eq!(ints(&mut engine, sql), [9]);
     let sql = "SELECT count(*) FROM lines l JOIN needy n USING (path)";
     assert_eq!(ints(&mut engine, sql), [9]);
+}
+
+#[test]
+fn a_required_column_is_given_by_a_value_of_another_type_too() {
+    let (mut engine, _) = engine();
+    for (filter, found) in [
+        ("path = 42", 1),
+        ("path IN (42, 'x', NULL, x'00')", 2),
+        ("path = 4.5", 1),
+        ("path = x'2f'", 0),
+        ("number = '42'", 1),
+        ("number = 42.0", 1),
+        ("number IN ('42', ' 7 ', 'x', 4.5, x'00')", 2),
+        ("number = 'x'", 0),
+    ] {
+        let table = if filter.starts_with("path") { "needy" } else { "needy_number" };
+        let sql = format!("SELECT count(*) FROM {table} WHERE {filter}");
+        assert_eq!(ints(&mut engine, &sql), [found], "{filter}");
+    }
+    let sql = "SELECT count(*) FROM (SELECT '42' AS n UNION ALL SELECT 'x') g JOIN needy_number t ON t.number = g.n";
+    assert_eq!(ints(&mut engine, sql), [1]);
 }
 
 #[test]

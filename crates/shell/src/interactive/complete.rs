@@ -278,7 +278,7 @@ mod tests {
                 examples: vec![],
             })
         };
-        Catalog::new(vec![
+        Catalog::from_iter([
             table("hash", vec![column("directory", true), column("md5", false), column("path", true)]),
             table("processes", vec![column("name", false), column("path", false), column("pid", false)]),
             table("process_envs", vec![column("pid", true), column("key", false)]),
