@@ -7,6 +7,7 @@ mod contents;
 mod filesystem;
 mod host;
 mod process;
+mod process_record;
 #[cfg(target_os = "linux")]
 mod rtnetlink;
 mod table;
@@ -15,10 +16,8 @@ mod unread;
 pub use contents::Contents;
 pub use filesystem::FilesystemStats;
 pub use host::{Entries, Entry, FileId, Host};
-pub use process::{
-    Exe, Image, Io, Memory, Namespaces, Process, ProcessCollector, ProcessQuery, ProcessReader,
-    ProcessRecord, ProcessRecords, Reads, Started, Stat, Status,
-};
+pub use process::{Process, ProcessCollector, ProcessQuery, ProcessReader, ProcessRecords, Reads};
+pub use process_record::{Exe, Image, Io, Memory, Namespaces, ProcessRecord, Started, Stat, Status};
 #[cfg(target_os = "linux")]
 pub use rtnetlink::{Rtnetlink, RtnetlinkDump};
 pub use table::{

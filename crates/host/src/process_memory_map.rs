@@ -15,9 +15,11 @@ pub(crate) static TABLE: Table<Mapping, Host> = Table {
         key(int("pid", "Process id.", |m| m.pid.into())),
         text("start", "First address, in hexadecimal with 0x before.", |m| m.start.as_str().into()),
         text("end", "Address past the last, in hexadecimal with 0x before.", |m| m.end.as_str().into()),
-        text("permissions", "r, w, x and p (private) or s (shared); - for what is not allowed.", |m| {
-            m.permissions.as_slice().into()
-        }),
+        text(
+            "permissions",
+            "What is allowed: `r`, `w`, `x`, then `p` for private or `s` for shared; `-` for what is not.",
+            |m| m.permissions.as_slice().into(),
+        ),
         int("offset", "Offset in the file, in bytes.", |m| m.offset.into()),
         text("device", "Major and minor of the file's device, in hexadecimal.", |m| m.device.as_str().into()),
         int("inode", "Inode of the file; 0 for none.", |m| m.inode.into()),

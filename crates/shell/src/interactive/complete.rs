@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn tables_stand_after_from_join_and_comma() {
-        assert_eq!(offered("SELECT * FROM proc|"), ["processes", "process_envs"]);
+        assert_eq!(offered("SELECT * FROM proc|"), ["process_envs", "processes"]);
         assert_eq!(offered("select * from processes p JOIN ha|"), ["hash"]);
         assert_eq!(offered("SELECT * FROM processes, ha|"), ["hash"]);
         assert_eq!(offered("SELECT (SELECT 1 FROM ha|"), ["hash"]);
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn columns_are_those_of_the_statements_tables() {
-        assert_eq!(offered("SELECT pi| FROM processes"), ["pid"]);
+        assert_eq!(offered("SELECT pi| FROM processes"), ["pid", "pi()"]);
         assert_eq!(offered("SELECT 1 FROM hash WHERE |"), ["directory (required)", "path (required)", "md5"]);
         assert_eq!(
             offered("SELECT h.| FROM processes AS p JOIN hash h"),
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(offered(".schema has|"), ["hash"]);
         assert_eq!(offered(".read /et|"), ["(file)"]);
         assert_eq!(offered(".explain SELECT * FROM ha|"), ["hash"]);
-        assert_eq!(offered(".watch 2 SELECT pi| FROM processes"), ["pid"]);
+        assert_eq!(offered(".watch 2 SELECT pi| FROM processes"), ["pid", "pi()"]);
         assert_eq!(offered(".watch |"), Vec::<String>::new());
     }
 
