@@ -241,24 +241,25 @@ mod tests {
     #[test]
     fn a_disk_a_partition_and_a_mapping_are_described() {
         let machine = Fixture::new();
-        machine.file("/sys/devices/pci/block/sda/dev", "8:0\n");
-        machine.file("/sys/devices/pci/block/sda/size", "16384\n");
-        machine.file("/sys/devices/pci/block/sda/queue/logical_block_size", "4096\n");
-        machine.file("/sys/devices/pci/block/sda/device/vendor", "ATA     \n");
-        machine.file("/sys/devices/pci/block/sda/sda1/dev", "8:1\n");
-        machine.file("/sys/devices/pci/block/sda/sda1/size", "8192\n");
-        machine.file("/sys/devices/pci/block/sda/sda1/partition", "1\n");
-        machine.file("/sys/devices/virtual/block/dm-0/slaves/sda1", "");
-        machine.file(
-            "/run/udev/data/b8:0",
-            "S:disk/by-id/x\nE:ID_MODEL=Big_Disk\nE:ID_SERIAL=Big_7\nE:ID_SERIAL_SHORT=7\n",
-        );
-        machine.file(
-            "/run/udev/data/b8:1",
-            "E:ID_MODEL=Big_Disk\nE:ID_FS_TYPE=ext4\nE:ID_FS_LABEL_ENC=my\\x20root\n",
-        );
-        machine.file("/dev/sda1", "");
-        machine.link("/dev/disk/by-uuid/12-34", "../../sda1");
+        machine
+            .file("/sys/devices/pci/block/sda/dev", "8:0\n")
+            .file("/sys/devices/pci/block/sda/size", "16384\n")
+            .file("/sys/devices/pci/block/sda/queue/logical_block_size", "4096\n")
+            .file("/sys/devices/pci/block/sda/device/vendor", "ATA     \n")
+            .file("/sys/devices/pci/block/sda/sda1/dev", "8:1\n")
+            .file("/sys/devices/pci/block/sda/sda1/size", "8192\n")
+            .file("/sys/devices/pci/block/sda/sda1/partition", "1\n")
+            .file("/sys/devices/virtual/block/dm-0/slaves/sda1", "")
+            .file(
+                "/run/udev/data/b8:0",
+                "S:disk/by-id/x\nE:ID_MODEL=Big_Disk\nE:ID_SERIAL=Big_7\nE:ID_SERIAL_SHORT=7\n",
+            )
+            .file(
+                "/run/udev/data/b8:1",
+                "E:ID_MODEL=Big_Disk\nE:ID_FS_TYPE=ext4\nE:ID_FS_LABEL_ENC=my\\x20root\n",
+            )
+            .file("/dev/sda1", "")
+            .link("/dev/disk/by-uuid/12-34", "../../sda1");
         for (name, place) in
             [("sda", "pci/block/sda"), ("sda1", "pci/block/sda/sda1"), ("dm-0", "virtual/block/dm-0")]
         {

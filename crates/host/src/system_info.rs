@@ -221,12 +221,13 @@ mod tests {
             machine.file(format!("/sys/devices/system/cpu/cpu{cpu}/topology/core_cpus_list"), core);
             machine.file(format!("/sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"), "0\n");
         }
-        machine.file("/sys/devices/system/cpu/cpu4/online", "0\n");
-        machine.file("/sys/devices/system/cpu/cpufreq/x", "");
-        machine.file("/sys/class/dmi/id/sys_vendor", "LENOVO\n");
-        machine.file("/sys/class/dmi/id/product_name", "20HRCTO1WW\n");
-        machine.file("/sys/class/dmi/id/product_version", "ThinkPad X1 Carbon 5th\n");
-        machine.file("/proc/meminfo", "MemTotal: 2 kB\n");
+        machine
+            .file("/sys/devices/system/cpu/cpu4/online", "0\n")
+            .file("/sys/devices/system/cpu/cpufreq/x", "")
+            .file("/sys/class/dmi/id/sys_vendor", "LENOVO\n")
+            .file("/sys/class/dmi/id/product_name", "20HRCTO1WW\n")
+            .file("/sys/class/dmi/id/product_version", "ThinkPad X1 Carbon 5th\n")
+            .file("/proc/meminfo", "MemTotal: 2 kB\n");
         let scan = machine.scan(&TABLE);
         let cores = scan.texts(&["cpu_logical_cores", "cpu_physical_cores", "cpu_sockets"]);
         assert_eq!(cores, ["4|2|1"]);

@@ -9,7 +9,7 @@ use collector::{Host, or_note};
 use model::Run;
 
 use super::{TABLE, swapped};
-use crate::{bytes, text_file};
+use crate::bytes;
 
 /// A file hides those of the same name in the directories after its own.
 const DIRECTORIES: [&str; 5] =
@@ -42,7 +42,8 @@ impl Config {
         }
         let mut config = Config::default();
         for path in files.into_values().chain([PathBuf::from(LAST)]) {
-            if let Some(content) = or_note(text_file::read(host, path), run, TABLE.name, "config_value") {
+            // Not only a regular file: a link to /dev/null takes back what another directory says.
+            if let Some(content) = or_note(host.read(path), run, TABLE.name, "config_value") {
                 config.add(&content);
             }
         }
@@ -144,15 +145,20 @@ mod tests {
     #[test]
     fn a_file_hides_its_namesakes_and_sysctl_conf_is_last() {
         let machine = Fixture::new();
-        machine.file("/usr/lib/sysctl.d/50-a.conf", "a.hidden = 1\na.b = lib\n");
-        machine.file("/etc/sysctl.d/50-a.conf", "a.b = etc\na.c = etc\n");
-        machine.file("/run/sysctl.d/60-b.conf", "a.c = run\n");
-        machine.file("/run/sysctl.d/README", "a.c = readme\n");
-        machine.file("/etc/sysctl.conf", "a.d = last\n");
-        let config = Config::read(&machine.host(), &Run::unlimited());
+        machine
+            .file("/usr/lib/sysctl.d/50-a.conf", "a.hidden = 1\na.b = lib\n")
+            .file("/etc/sysctl.d/50-a.conf", "a.b = etc\na.c = etc\n")
+            .file("/run/sysctl.d/60-b.conf", "a.c = run\n")
+            .file("/run/sysctl.d/README", "a.c = readme\n")
+            .file("/etc/sysctl.conf", "a.d = last\n")
+            .file("/usr/lib/sysctl.d/70-off.conf", "a.hidden = 1\n")
+            .link("/etc/sysctl.d/70-off.conf", "/dev/null");
+        let run = Run::unlimited();
+        let config = Config::read(&machine.host(), &run);
         let value = |path: &str| config.value(path.as_bytes());
         assert_eq!([value("a/hidden"), value("a/b")], [None, Some(&b"etc"[..])]);
         assert_eq!([value("a/c"), value("a/d")], [Some(&b"run"[..]), Some(&b"last"[..])]);
+        assert_eq!(run.notes(), []);
     }
 
     #[test]

@@ -187,11 +187,12 @@ mod tests {
 
     fn fixture() -> Fixture {
         let machine = Fixture::new();
-        machine.file("/proc/sys/kernel/ostype", "Linux\n");
-        machine.file("/proc/sys/net/ipv4/conf/eth0.1/rp_filter", "1\n");
-        machine.file("/proc/sys/net/ipv4/tcp_mem", "1\t2\t3\n");
-        machine.file("/proc/sys/vm/stat_refresh", "");
-        machine.file("/proc/sys/vm/drop_caches", "");
+        machine
+            .file("/proc/sys/kernel/ostype", "Linux\n")
+            .file("/proc/sys/net/ipv4/conf/eth0.1/rp_filter", "1\n")
+            .file("/proc/sys/net/ipv4/tcp_mem", "1\t2\t3\n")
+            .file("/proc/sys/vm/stat_refresh", "")
+            .file("/proc/sys/vm/drop_caches", "");
         set_permissions(machine.place("/proc/sys/vm/drop_caches"), Permissions::from_mode(0o200)).unwrap();
         machine.file("/etc/sysctl.d/10-net.conf", "net.ipv4.conf.*.rp_filter = 2\n");
         machine
