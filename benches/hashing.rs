@@ -1,5 +1,11 @@
 //! Hashing: each digest of `hash` over 64 MiB next to the digest's own crate, and what the cache saves.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench or a test ends in a panic when its machine is not as it needs"
+)]
 #![allow(clippy::disallowed_methods, reason = "the bench writes the file that it hashes")]
 
 mod support;

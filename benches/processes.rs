@@ -1,6 +1,12 @@
 //! A scan of 1,000 and 10,000 live processes next to a bare read of the same files, the procfs crate and
 //! sysinfo: CPU time, in turns within one run. The bench starts and ends its own sleepers.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a bench or a test ends in a panic when its machine is not as it needs"
+)]
 #![allow(clippy::disallowed_methods, reason = "the bare read is what the table is measured against")]
 
 mod support;
@@ -94,7 +100,7 @@ fn at(processes: usize, rounds: usize) {
     let mut query = Query::all(schema, Run::unlimited());
     query.used = columns.iter().fold(model::ColumnMask::NONE, |mask, c| mask.with(*c));
 
-    let mut system = sysinfo::System::new();
+    let mut system = sysinfo::System::new().unwrap();
     let what = sysinfo::ProcessRefreshKind::nothing()
         .with_cmd(sysinfo::UpdateKind::Always)
         .with_exe(sysinfo::UpdateKind::Always)
@@ -109,7 +115,7 @@ fn at(processes: usize, rounds: usize) {
         &format!("the full row of {processes} processes"),
         rounds,
         &mut [
-            ("bare read of stat, status, cmdline, exe", &mut || drop(black_box(bare_read()))),
+            ("bare read of stat, status, cmdline, exe", &mut || assert!(bare_read() > 0)),
             ("table `processes`", &mut || scan_full(&columns, &query)),
             ("the same through SQL", &mut || drop(sql.run(FULL, &Options::default(), &mut Discard).unwrap())),
             ("sysinfo, warm refresh", &mut refresh),
