@@ -311,7 +311,7 @@ mod tests {
             ["directory (required)", "path (required)", "md5"]
         );
         assert_eq!(offered("SELECT p.pa| FROM processes p JOIN hash h"), ["path"]);
-        assert_eq!(offered("SELECT md| FROM processes; SELECT 1 FROM hash"), Vec::<String>::new());
+        assert_eq!(offered("SELECT md| FROM processes; SELECT 1 FROM hash"), ["md5(value)"]);
         assert_eq!(offered("SELECT md|"), ["md5"]);
     }
 
