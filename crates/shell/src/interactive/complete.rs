@@ -312,7 +312,7 @@ mod tests {
         );
         assert_eq!(offered("SELECT p.pa| FROM processes p JOIN hash h"), ["path"]);
         assert_eq!(offered("SELECT md| FROM processes; SELECT 1 FROM hash"), ["md5(value)"]);
-        assert_eq!(offered("SELECT md|"), ["md5"]);
+        assert_eq!(offered("SELECT md|"), ["md5", "md5(value)"]);
     }
 
     #[test]
