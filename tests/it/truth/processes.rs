@@ -62,10 +62,17 @@ fn processes_are_those_of_ps() {
         return;
     }
     let company = company();
-    let before = ps(FIXED, 13);
-    let ours = ours(&format!("SELECT pid, {COLUMNS} FROM processes"));
-    let steady = steady(before, &ps(FIXED, 13));
-    assert!(company.iter().all(|process| steady.contains_key(&process.pid())), "{steady:?}");
+    // What was just started may still become another program: asked again until it came to rest.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let (ours, steady) = loop {
+        let before = ps(FIXED, 13);
+        let ours = ours(&format!("SELECT pid, {COLUMNS} FROM processes"));
+        let steady = steady(before, &ps(FIXED, 13));
+        if company.iter().all(|process| steady.contains_key(&process.pid())) {
+            break (ours, steady);
+        }
+        assert!(std::time::Instant::now() < deadline, "{steady:?}");
+    };
     for (pid, theirs) in steady {
         // ps marks a zombie's name, and has no nice value for a real-time process.
         let theirs = theirs.trim_end_matches(" <defunct>");
