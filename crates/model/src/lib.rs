@@ -9,7 +9,6 @@ mod run;
 mod schema;
 mod time;
 mod value;
-mod visible;
 
 pub use error::ScanError;
 pub use query::{ColumnMask, Constraint, Op, Query};
@@ -18,4 +17,3 @@ pub use run::{Note, Run, Stop};
 pub use schema::{ColumnSchema, Extent, Identity, Kind, Ops, TableSchema};
 pub use time::{parse_rfc3339, rfc3339};
 pub use value::Value;
-pub use visible::visible;

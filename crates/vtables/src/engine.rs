@@ -442,7 +442,9 @@ fn prepare_error(error: rusqlite::Error, sql: &str, checked: &Checked, catalog: 
         }
         other => return SqlError::new(ErrorKind::Internal, other.to_string()),
     };
-    let place = offset.map(|offset| guard::place_of_word(sql, offset));
+    // The cache of prepared statements hands the text to SQLite without the blanks in front of it.
+    let blanks = sql.len() - sql.trim_start().len();
+    let place = offset.map(|offset| guard::place_of_word(sql, blanks + offset));
     let after = |prefix: &str| message.strip_prefix(prefix).map(|rest| rest.trim_start_matches(": "));
     let mut found = if let Some(column) = after("no such column") {
         let name = column.rsplit('.').next().unwrap_or(column);

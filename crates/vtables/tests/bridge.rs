@@ -375,3 +375,10 @@ fn parameters_are_bound_by_name_and_all_of_them() {
     assert_eq!(engine.query(sql, &params(&[])).unwrap_err().kind, ErrorKind::Parameter);
     assert_eq!(engine.query(sql, &params(&["id", "x"])).unwrap_err().kind, ErrorKind::Parameter);
 }
+
+#[test]
+fn an_error_is_at_its_place_behind_leading_blanks() {
+    let error = |sql: &str| engine().0.validate(sql).unwrap_err().place.map(|place| sql[place].to_owned());
+    assert_eq!(error("SELECT nmae FROM person"), Some("nmae".to_owned()));
+    assert_eq!(error("\n \n  SELECT nmae FROM person"), Some("nmae".to_owned()));
+}

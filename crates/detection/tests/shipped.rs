@@ -1,0 +1,55 @@
+//! The rules that are shipped, over the tables of this machine.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+
+use collector::{AnyTable, Host};
+use detection::{Pack, SHIPPED, evaluate};
+use vtables::{Engine, Here, Limits, Options};
+
+fn engine(host: Host) -> Engine {
+    let tables = host::TABLES.iter().map(|table| *table as &'static dyn AnyTable<Host>);
+    Engine::new(vec![Arc::new(Here::new(tables, host))], Limits::default()).unwrap()
+}
+
+#[test]
+fn every_shipped_rule_holds() {
+    let pack = Pack::shipped(&mut engine(Host::live()));
+    let wrong: Vec<String> = pack
+        .faults
+        .iter()
+        .chain(&pack.warnings)
+        .map(|f| format!("{f}\n  {}", f.detail.join("\n  ")))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(pack.rules.len(), SHIPPED.len());
+    for (rule, (path, _)) in pack.rules.iter().zip(SHIPPED) {
+        let (tactic, file) = path.split_once('/').unwrap();
+        assert_eq!(file, format!("{}.yaml", rule.id), "a file is called after its rule");
+        assert!(
+            rule.tags.contains(&format!("attack.{tactic}")),
+            "{path} lies in the directory of one of its tactics"
+        );
+        assert!(rule.tags.iter().any(|tag| tag.starts_with("attack.t")), "{path} names a technique");
+        assert!(!rule.dedup.keys.is_empty() && !rule.false_positives.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn every_shipped_rule_runs_on_this_machine() {
+    let mut engine = engine(Host::live());
+    for rule in Pack::shipped(&mut engine).rules {
+        let found = evaluate(&rule, &mut engine, &Options::default());
+        assert!(found.failure.is_none(), "{}: {:?}", rule.id, found.failure);
+    }
+}
+
+#[test]
+fn a_machine_without_anything_gives_no_findings() {
+    let nothing = tempfile::tempdir().unwrap();
+    let mut engine = engine(Host::at(nothing.path()));
+    for rule in Pack::shipped(&mut engine).rules {
+        let found = evaluate(&rule, &mut engine, &Options::default());
+        assert_eq!((found.findings, found.failure), (vec![], None), "{}", rule.id);
+    }
+}
