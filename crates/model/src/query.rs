@@ -21,6 +21,8 @@ pub enum Op {
     Gt,
     /// At least.
     Ge,
+    /// `REGEXP` the pattern.
+    Regexp,
 }
 
 /// One comparison of a column with constants.
@@ -81,6 +83,8 @@ pub struct Query {
     pub used: ColumnMask,
     /// All of them hold for every wanted row.
     pub constraints: Vec<Constraint>,
+    /// Rows after which the statement probably has enough (its LIMIT); it may ask for more.
+    pub rows_wanted: Option<u64>,
     /// The run of the statement: its cancellation, deadline, notes and clock.
     pub run: Run,
 }
@@ -88,7 +92,7 @@ pub struct Query {
 impl Query {
     /// A query for every row and column.
     pub fn all(schema: Arc<TableSchema>, run: Run) -> Query {
-        Query { schema, used: ColumnMask::ALL, constraints: Vec::new(), run }
+        Query { schema, used: ColumnMask::ALL, constraints: Vec::new(), rows_wanted: None, run }
     }
 
     /// Whether any of the named columns may be read.

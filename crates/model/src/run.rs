@@ -1,5 +1,6 @@
 //! One run of a statement: how it is stopped, and what it could not see.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,8 +52,11 @@ struct Inner {
     memory_used: AtomicU64,
     memory_max: u64,
     now: SystemTime,
-    notes: Mutex<BTreeMap<(&'static str, &'static str, String), u64>>,
+    notes: Mutex<BTreeMap<NoteKey, u64>>,
 }
+
+/// Table, column, reason. Tables of this program are named by constants, those of a collector are not.
+type NoteKey = (Cow<'static, str>, Cow<'static, str>, String);
 
 /// One run of a statement. Clones are handles on the same run.
 ///
@@ -117,6 +121,16 @@ impl Run {
         self.0.memory_used.load(Ordering::Relaxed)
     }
 
+    /// What is left until the deadline, if there is one.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.0.timeout.map(|limit| limit.saturating_sub(self.0.started.elapsed()))
+    }
+
+    /// Bytes that the run may hold.
+    pub fn memory_max(&self) -> u64 {
+        self.0.memory_max
+    }
+
     /// The statement's clock: one instant for all its rows.
     pub fn now(&self) -> SystemTime {
         self.0.now
@@ -131,23 +145,39 @@ impl Run {
     }
 
     /// Notes that a value of `table.column` (or a row, when `column` is empty) could not be read.
-    pub fn note(&self, table: &'static str, column: &'static str, reason: impl Into<String>) {
+    pub fn note(
+        &self,
+        table: impl Into<Cow<'static, str>>,
+        column: impl Into<Cow<'static, str>>,
+        reason: impl Into<String>,
+    ) {
+        self.note_many(table, column, reason, 1);
+    }
+
+    /// [`Run::note`] for `count` values or rows at once.
+    pub fn note_many(
+        &self,
+        table: impl Into<Cow<'static, str>>,
+        column: impl Into<Cow<'static, str>>,
+        reason: impl Into<String>,
+        count: u64,
+    ) {
         let mut notes = self.0.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let full = notes.len() >= NOTES_MAX;
-        let key = (table, column, reason.into());
+        let key = (table.into(), column.into(), reason.into());
         match notes.get_mut(&key) {
-            Some(count) => *count += 1,
-            None if full => *notes.entry((table, "", NOTES_MORE.into())).or_default() += 1,
-            None => *notes.entry(key).or_default() += 1,
+            Some(known) => *known += count,
+            None if full => *notes.entry((key.0, "".into(), NOTES_MORE.into())).or_default() += count,
+            None => *notes.entry(key).or_default() += count,
         }
     }
 
     /// What was noted so far.
     pub fn notes(&self) -> Vec<Note> {
         let notes = self.0.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let note = |((table, column, reason), count): (&(&str, &str, String), &u64)| Note {
-            table: (*table).into(),
-            column: (*column).into(),
+        let note = |((table, column, reason), count): (&NoteKey, &u64)| Note {
+            table: table.to_string(),
+            column: column.to_string(),
             reason: reason.clone(),
             count: *count,
         };

@@ -140,6 +140,7 @@ fn offers(info: &IndexInfo) -> Result<Offers> {
             Sql::SQLITE_INDEX_CONSTRAINT_EQ => Op::Eq,
             Sql::SQLITE_INDEX_CONSTRAINT_LIKE => Op::Like,
             Sql::SQLITE_INDEX_CONSTRAINT_GLOB => Op::Glob,
+            Sql::SQLITE_INDEX_CONSTRAINT_REGEXP => Op::Regexp,
             Sql::SQLITE_INDEX_CONSTRAINT_LT => Op::Lt,
             Sql::SQLITE_INDEX_CONSTRAINT_LE => Op::Le,
             Sql::SQLITE_INDEX_CONSTRAINT_GT => Op::Gt,
@@ -148,7 +149,7 @@ fn offers(info: &IndexInfo) -> Result<Offers> {
         };
         // A negative column is the row number, which no table can look up.
         let Ok(column) = usize::try_from(constraint.column()) else { continue };
-        let binary = matches!(op, Op::Like | Op::Glob) || info.collation(number)? == "BINARY";
+        let binary = matches!(op, Op::Like | Op::Glob | Op::Regexp) || info.collation(number)? == "BINARY";
         let list = op == Op::Eq && constraint.is_usable() && info.is_in_constraint(number)?;
         offers.list.push(Offer { column, op, usable: constraint.is_usable(), binary, list });
         offers.numbers.push(number);
@@ -341,7 +342,7 @@ impl Cursor<'_> {
         let (mut constraints, mut pushed) = (Vec::new(), Vec::new());
         for (n, arg) in self.plan.args.iter().enumerate().take(args.len()) {
             let kind = match arg.op {
-                Op::Like | Op::Glob => Kind::Text,
+                Op::Like | Op::Glob | Op::Regexp => Kind::Text,
                 _ => schema.columns[arg.column].kind,
             };
             let mut values = Vec::new();

@@ -62,6 +62,7 @@ pub(crate) fn choose(schema: &TableSchema, offers: &[Offer], used: u64) -> (Plan
             Op::Eq => column.push.has(Ops::EQ) && offer.binary,
             Op::Like | Op::Glob => column.push.has(Ops::LIKE),
             Op::Lt | Op::Le | Op::Gt | Op::Ge => column.push.has(Ops::RANGE) && offer.binary,
+            Op::Regexp => false,
         };
         let by_index = offer.op == Op::Eq && offer.binary && schema.required().next().is_none();
         if by_table || by_index {
@@ -111,7 +112,7 @@ fn cost(schema: &TableSchema, args: &[Arg]) -> Cost {
     }
 }
 
-const OPS: [(Op, char); 7] = [
+const OPS: [(Op, char); 8] = [
     (Op::Eq, '='),
     (Op::Like, '~'),
     (Op::Glob, '*'),
@@ -119,6 +120,7 @@ const OPS: [(Op, char); 7] = [
     (Op::Le, '{'),
     (Op::Gt, '>'),
     (Op::Ge, '}'),
+    (Op::Regexp, 'r'),
 ];
 
 impl Plan {

@@ -75,6 +75,7 @@ fn table_report(scope: &Scope, used: &Use) -> TableReport {
             Op::Le => "<=",
             Op::Gt => ">",
             Op::Ge => ">=",
+            Op::Regexp => "REGEXP",
         };
         format!("{} {op}", columns[arg.column].name)
     };

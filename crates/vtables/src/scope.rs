@@ -114,6 +114,7 @@ impl Scope {
             schema: scope.schema.clone(),
             used,
             constraints,
+            rows_wanted: None,
             run: self.run.clone(),
         };
         let open = |query: &Query| scope.route.open(&scope.schema.name, query);
