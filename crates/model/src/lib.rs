@@ -3,6 +3,7 @@
 //! Nothing here reads the machine, and nothing here waits: every other crate depends on this one.
 
 mod error;
+mod event;
 mod query;
 mod rule;
 mod run;
@@ -11,6 +12,7 @@ mod time;
 mod value;
 
 pub use error::ScanError;
+pub use event::{Capabilities, Domain, Event};
 pub use query::{ColumnMask, Constraint, Op, Query};
 pub use rule::{Dedup, Finding, Rule, Severity};
 pub use run::{Note, Run, Stop};
