@@ -24,8 +24,8 @@ use rusqlite::vtab::{
 };
 use rusqlite::{Connection, Error, Result};
 
-use crate::plan::{Offer, Plan, choose};
-use crate::scope::{Found, Kept, Key, Scope, Started, Use, add, inner, lock, timed};
+use crate::plan::{Arg, Offer, Plan, choose};
+use crate::scope::{Found, Index, Kept, Key, Scope, Started, Use, add, inner, lock, timed};
 use crate::{ErrorKind, Limit, SqlError};
 
 /// What the cursors of a connection share: its tables, and the run of the current statement.
@@ -108,6 +108,7 @@ unsafe impl<'vtab> VTab<'vtab> for TableVtab {
             encoded: String::new(),
             plan: Plan { used: 0, args: Vec::new() },
             source: Source::Empty,
+            lookup: None,
             identity: Vec::new(),
             ordinals: None,
             tested: ColumnMask::NONE,
@@ -165,6 +166,7 @@ struct Cursor<'vtab> {
     encoded: String,
     plan: Plan,
     source: Source,
+    lookup: Option<Lookup>,
     identity: Vec<usize>,
     /// Rows so far of each identity, where identities repeat and rows stream.
     ordinals: Option<std::collections::HashMap<Vec<Key>, u32>>,
@@ -176,8 +178,44 @@ struct Cursor<'vtab> {
 
 enum Source {
     Empty,
-    Stream { scan: Box<dyn Scan>, ordinal: u32 },
-    Kept { rows: Arc<Kept>, found: Found, at: usize },
+    Stream {
+        scan: Box<dyn Scan>,
+        ordinal: u32,
+    },
+    Kept {
+        rows: Arc<Kept>,
+        found: Found,
+        at: usize,
+    },
+    /// The kept row `at` and those after it with the same hash.
+    Chain {
+        lookup: Lookup,
+        at: Option<u32>,
+    },
+}
+
+impl Source {
+    /// The kept row that a cursor stands on.
+    fn kept(&self) -> Option<(&Kept, usize)> {
+        match self {
+            Source::Empty | Source::Stream { .. } => None,
+            Source::Kept { rows, found: Found::All, at } => (*at < rows.rows.len()).then_some((rows, *at)),
+            Source::Kept { rows, found: Found::Rows(list), at } => {
+                list.get(*at).map(|row| (&**rows, *row as usize))
+            }
+            Source::Chain { lookup, at } => at.map(|row| (&*lookup.rows, row as usize)),
+        }
+    }
+}
+
+/// An index of a whole kept table, and the argument that it is asked with.
+#[derive(Clone)]
+struct Lookup {
+    rows: Arc<Kept>,
+    index: Arc<Index>,
+    /// Place among the arguments.
+    place: usize,
+    kind: Kind,
 }
 
 /// What one cursor saw, until it is added to the scope's counts.
@@ -214,35 +252,42 @@ unsafe impl VTabCursor for Cursor<'_> {
         !self.seen.standing
     }
 
+    #[inline]
     fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
         let column = column as usize;
         self.seen.row.set(self.seen.row.get().with(column));
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            timed(self.timing, &self.seen.time, || match &self.source {
-                Source::Empty => context.set_result(rusqlite::types::Null),
-                Source::Stream { scan, .. } => give(context, &scan.value(column)),
-                Source::Kept { rows, found, at } => match row_at(rows, found, *at) {
-                    Some(row) => give(context, &rows.rows.value(row, column)),
-                    None => context.set_result(rusqlite::types::Null),
-                },
-            })
-        }));
-        caught.unwrap_or_else(|panic| Err(self.fail(panicked(self.aux.schema(), &*panic))))
+        let give = || match &self.source {
+            Source::Stream { scan, .. } => give(context, &scan.value(column)),
+            kept => match kept.kept() {
+                Some((rows, row)) => give(context, &rows.rows.value(row, column)),
+                None => context.set_result(rusqlite::types::Null),
+            },
+        };
+        // The clock is read only for a report: two readings cost more than most columns.
+        let caught = match self.timing {
+            false => catch_unwind(AssertUnwindSafe(give)),
+            true => catch_unwind(AssertUnwindSafe(|| timed(true, &self.seen.time, give))),
+        };
+        match caught {
+            Ok(given) => given,
+            Err(panic) => Err(self.fail(panicked(self.aux.schema(), &*panic))),
+        }
     }
 
     fn rowid(&self) -> Result<i64> {
         self.seen.numbered.set(true);
         let Some(scope) = &self.scope else { return Ok(0) };
         let caught = catch_unwind(AssertUnwindSafe(|| {
-            let (identity, ordinal) = match &self.source {
-                Source::Empty => return Ok(0),
-                Source::Stream { scan, ordinal } => (self.identity_of(|c| Key::of(&scan.value(c))), *ordinal),
-                Source::Kept { rows, found, at } => {
-                    let Some(row) = row_at(rows, found, *at) else { return Ok(0) };
+            let (identity, ordinal) = match (&self.source, self.source.kept()) {
+                (Source::Stream { scan, ordinal }, _) => {
+                    (self.identity_of(|c| Key::of(&scan.value(c))), *ordinal)
+                }
+                (_, Some((rows, row))) => {
                     let ordinal =
                         if scope.unique(self.aux.table) { 0 } else { rows.ordinal(row, &self.identity) };
                     (self.identity_of(|c| Key::of(&rows.rows.value(row, c))), ordinal)
                 }
+                (_, None) => return Ok(0),
             };
             scope.number(self.aux.table, identity, ordinal)
         }));
@@ -276,7 +321,11 @@ impl Cursor<'_> {
 
     fn start(&mut self, encoded: &str, args: &Filters<'_>) -> std::result::Result<(), SqlError> {
         self.leave_row();
+        if self.look_up(encoded, args) {
+            return Ok(());
+        }
         self.source = Source::Empty;
+        self.lookup = None;
         let schema = self.aux.schema().clone();
         let internal = |what: &str| SqlError::new(ErrorKind::Internal, format!("{}: {what}", schema.name));
         let scope = lock(&self.aux.shared.scope).clone();
@@ -323,11 +372,53 @@ impl Cursor<'_> {
             Started::Kept { rows, found, collected } => {
                 self.seen.collections += u64::from(collected);
                 self.seen.how = if matches!(found, Found::All) { "kept" } else { "indexed" };
+                self.lookup = self.remember(&scope, &schema, &rows);
                 self.source = Source::Kept { rows, found, at: 0 };
                 self.settle();
                 Ok(())
             }
         }
+    }
+
+    /// What the next start can go by, when this one went by an index of the whole table.
+    fn remember(&self, scope: &Scope, schema: &TableSchema, rows: &Arc<Kept>) -> Option<Lookup> {
+        let by = |(place, arg): (usize, &Arg)| {
+            if arg.op != Op::Eq || arg.list {
+                return None;
+            }
+            let (rows, index) = (rows.clone(), rows.index(arg.column)?);
+            Some(Lookup { rows, index, place, kind: schema.columns[arg.column].kind })
+        };
+        if !scope.holds_whole(self.aux.table, rows) {
+            return None;
+        }
+        self.plan.args.iter().enumerate().find_map(by)
+    }
+
+    /// Starts by the index that the last start of the same plan went by; false when it cannot.
+    fn look_up(&mut self, encoded: &str, args: &Filters<'_>) -> bool {
+        let (Some(lookup), Some(scope)) = (&self.lookup, &self.scope) else { return false };
+        let current = lock(&self.aux.shared.scope).as_ref().is_some_and(|s| Arc::ptr_eq(s, scope));
+        if !current || self.encoded != encoded || args.len() <= lookup.place {
+            return false;
+        }
+        let at = match ValueRef::from(&args[lookup.place]) {
+            ValueRef::Null => None,
+            ValueRef::Integer(n) if lookup.kind == Kind::Int => lookup.index.first(&Value::Int(n)),
+            ValueRef::Text(text) if lookup.kind == Kind::Text => {
+                lookup.index.first(&Value::Text(Cow::Borrowed(text)))
+            }
+            _ => return false,
+        };
+        self.seen.scans += 1;
+        add(&scope.steps, 1);
+        let lookup = match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Chain { lookup, .. } => lookup,
+            _ => lookup.clone(),
+        };
+        self.source = Source::Chain { lookup, at };
+        self.settle();
+        true
     }
 
     /// The arguments as constraints, with a mark for those that the table narrows by; `None` when no row can
@@ -401,18 +492,18 @@ impl Cursor<'_> {
                 *at += 1;
                 self.settle();
             }
+            Source::Chain { lookup, at } => {
+                *at = at.and_then(|row| lookup.index.after(row));
+                self.settle();
+            }
         }
         Ok(())
     }
 
     /// Stands on the current kept row, or at the end.
     fn settle(&mut self) {
-        if let Source::Kept { rows, found, at } = &self.source {
-            if row_at(rows, found, *at).is_some() {
-                self.stand();
-            } else {
-                self.source = Source::Empty;
-            }
+        if self.source.kept().is_some() {
+            self.stand();
         }
     }
 
@@ -471,13 +562,7 @@ impl Drop for Cursor<'_> {
     }
 }
 
-fn row_at(rows: &Kept, found: &Found, at: usize) -> Option<usize> {
-    match found {
-        Found::All => (at < rows.rows.len()).then_some(at),
-        Found::Rows(list) => list.get(at).map(|row| *row as usize),
-    }
-}
-
+#[inline]
 fn give(context: &mut Context, value: &Value<'_>) -> Result<()> {
     context.set_result(ToSqlOutput::Borrowed(match value {
         Value::Null => ValueRef::Null,

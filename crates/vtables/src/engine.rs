@@ -242,7 +242,14 @@ impl Engine {
             add(&scope.steps, 1);
             let mut values = recycled(std::mem::take(&mut buffer));
             for column in 0..columns.len() {
-                values.push(value_of(row.get_ref(column).unwrap_or(ValueRef::Null)));
+                // Each arm pushes for itself: a value made first and moved then stalls the store it just did.
+                match row.get_ref(column).unwrap_or(ValueRef::Null) {
+                    ValueRef::Null => values.push(Value::Null),
+                    ValueRef::Integer(n) => values.push(Value::Int(n)),
+                    ValueRef::Real(x) => values.push(Value::Real(x)),
+                    ValueRef::Text(bytes) => values.push(Value::Text(bytes.into())),
+                    ValueRef::Blob(bytes) => values.push(Value::Blob(bytes.into())),
+                }
             }
             sink.row(&values).map_err(output)?;
             buffer = recycled(values);
@@ -272,16 +279,6 @@ impl Sink for Collected {
 fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.clear();
     values.into_iter().map(|_| Value::Null).collect()
-}
-
-fn value_of(value: ValueRef<'_>) -> Value<'_> {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(n) => Value::Int(n),
-        ValueRef::Real(x) => Value::Real(x),
-        ValueRef::Text(bytes) => Value::Text(bytes.into()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
-    }
 }
 
 /// The catalogue of all routes and of the engine itself, and who serves each table.

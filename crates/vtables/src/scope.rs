@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -153,6 +153,11 @@ impl Scope {
         Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, true))
     }
 
+    /// Whether these rows are the whole of a table, which every later start of the statement uses.
+    pub(crate) fn holds_whole(&self, table: usize, rows: &Arc<Kept>) -> bool {
+        lock(&self.tables[table].state).whole.as_ref().is_some_and(|whole| Arc::ptr_eq(whole, rows))
+    }
+
     /// Whether no two rows of a table have the same identity.
     pub(crate) fn unique(&self, table: usize) -> bool {
         let table = &self.tables[table];
@@ -258,6 +263,11 @@ impl Kept {
         Ok(Found::Rows(found))
     }
 
+    /// The index of a column, if it was built.
+    pub(crate) fn index(&self, column: usize) -> Option<Arc<Index>> {
+        lock(&self.indexes).get(&column).cloned()
+    }
+
     /// The place of a row among the rows with the same identity.
     pub(crate) fn ordinal(&self, row: usize, identity: &[usize]) -> u32 {
         let ordinals = self.ordinals.get_or_init(|| {
@@ -277,9 +287,9 @@ impl Kept {
 
 /// A hash index: from a value's hash to the rows that have it, in their order. SQLite tests each row again,
 /// so a collision costs one comparison and nothing else.
-struct Index {
+pub(crate) struct Index {
     hasher: RandomState,
-    first: HashMap<u64, u32>,
+    first: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
     /// The next row with the same hash; `END` after the last.
     next: Vec<u32>,
 }
@@ -290,7 +300,7 @@ impl Index {
     fn build(rows: &dyn Snapshot, column: usize, run: &Run) -> Result<Index, ScanError> {
         run.hold(rows.len() * (size_of::<u32>() + 2 * size_of::<(u64, u32)>()))?;
         let hasher = RandomState::new();
-        let mut first = HashMap::with_capacity(rows.len());
+        let mut first = HashMap::with_capacity_and_hasher(rows.len(), BuildHasherDefault::default());
         let mut next = vec![END; rows.len()];
         // From the last row to the first, so that each chain runs forwards.
         for row in (0..rows.len()).rev() {
@@ -309,11 +319,39 @@ impl Index {
     }
 
     fn rows_of(&self, value: &Value<'_>, found: &mut Vec<u32>) {
-        let mut row = self.first.get(&hash(&self.hasher, value)).copied().unwrap_or(END);
-        while row != END {
-            found.push(row);
-            row = self.next.get(row as usize).copied().unwrap_or(END);
+        let mut row = self.first(value);
+        while let Some(this) = row {
+            found.push(this);
+            row = self.after(this);
         }
+    }
+
+    /// The first row that may have the value.
+    pub(crate) fn first(&self, value: &Value<'_>) -> Option<u32> {
+        self.first.get(&hash(&self.hasher, value)).copied()
+    }
+
+    /// The next row that may have the value of this one.
+    pub(crate) fn after(&self, row: u32) -> Option<u32> {
+        self.next.get(row as usize).copied().filter(|next| *next != END)
+    }
+}
+
+/// The hash of what is a hash already.
+#[derive(Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.0 = self.0 << 8 | u64::from(*b));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
