@@ -133,20 +133,20 @@ fn run_in_memory(connection: &Connection, sql: &str) {
     let mut rows = statement.raw_query();
     let mut discard = Discard;
     let sink: &mut dyn Sink = black_box(&mut discard);
-    let mut values = Vec::with_capacity(columns);
+    let mut buffer = vec![Value::Null; columns];
     while let Some(row) = rows.next().unwrap() {
-        values.clear();
-        for column in 0..columns {
-            values.push(match row.get_ref(column).unwrap() {
+        let mut values: Vec<Value<'_>> = buffer.into_iter().map(|_| Value::Null).collect();
+        for (column, value) in values.iter_mut().enumerate() {
+            *value = match row.get_ref(column).unwrap() {
                 ValueRef::Null => Value::Null,
                 ValueRef::Integer(n) => Value::Int(n),
                 ValueRef::Real(x) => Value::Real(x),
-                // Owned by nobody: the row outlives the call.
-                ValueRef::Text(text) | ValueRef::Blob(text) => Value::Text(text.into()),
-            });
+                ValueRef::Text(bytes) => Value::Text(bytes.into()),
+                ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
+            };
         }
         sink.row(&values).unwrap();
-        values = values.into_iter().map(|_| Value::Null).collect();
+        buffer = values.into_iter().map(|_| Value::Null).collect();
     }
 }
 

@@ -260,7 +260,7 @@ unsafe impl VTabCursor for Cursor<'_> {
             Source::Stream { scan, .. } => give(context, &scan.value(column)),
             kept => match kept.kept() {
                 Some((rows, row)) => give(context, &rows.rows.value(row, column)),
-                None => context.set_result(rusqlite::types::Null),
+                None => give(context, &Value::Null),
             },
         };
         // The clock is read only for a report: two readings cost more than most columns.
@@ -268,8 +268,10 @@ unsafe impl VTabCursor for Cursor<'_> {
             false => catch_unwind(AssertUnwindSafe(give)),
             true => catch_unwind(AssertUnwindSafe(|| timed(true, &self.seen.time, give))),
         };
+        // The large error is made here and nowhere below, so that no column moves one.
         match caught {
-            Ok(given) => given,
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::ModuleError("SQLite refused a value".into())),
             Err(panic) => Err(self.fail(panicked(self.aux.schema(), &*panic))),
         }
     }
@@ -563,14 +565,15 @@ impl Drop for Cursor<'_> {
 }
 
 #[inline]
-fn give(context: &mut Context, value: &Value<'_>) -> Result<()> {
-    context.set_result(ToSqlOutput::Borrowed(match value {
-        Value::Null => ValueRef::Null,
-        Value::Int(n) => ValueRef::Integer(*n),
-        Value::Real(x) => ValueRef::Real(*x),
-        Value::Text(bytes) => ValueRef::Text(bytes),
-        Value::Blob(bytes) => ValueRef::Blob(bytes),
-    }))
+fn give(context: &mut Context, value: &Value<'_>) -> bool {
+    let given = match value {
+        Value::Null => context.set_result(rusqlite::types::Null),
+        Value::Int(n) => context.set_result(*n),
+        Value::Real(x) => context.set_result(*x),
+        Value::Text(bytes) => context.set_result(ToSqlOutput::Borrowed(ValueRef::Text(bytes))),
+        Value::Blob(bytes) => context.set_result(ToSqlOutput::Borrowed(ValueRef::Blob(bytes))),
+    };
+    given.is_ok()
 }
 
 enum Exact {

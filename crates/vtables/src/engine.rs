@@ -225,7 +225,7 @@ impl Engine {
         sink.columns(&columns).map_err(output)?;
         let mut given = 0;
         let mut rows = statement.raw_query();
-        let mut buffer = Vec::with_capacity(columns.len());
+        let mut buffer = vec![Value::Null; columns.len()];
         loop {
             let row = match rows.next() {
                 Ok(Some(row)) => row,
@@ -241,15 +241,8 @@ impl Engine {
             given += 1;
             add(&scope.steps, 1);
             let mut values = recycled(std::mem::take(&mut buffer));
-            for column in 0..columns.len() {
-                // Each arm pushes for itself: a value made first and moved then stalls the store it just did.
-                match row.get_ref(column).unwrap_or(ValueRef::Null) {
-                    ValueRef::Null => values.push(Value::Null),
-                    ValueRef::Integer(n) => values.push(Value::Int(n)),
-                    ValueRef::Real(x) => values.push(Value::Real(x)),
-                    ValueRef::Text(bytes) => values.push(Value::Text(bytes.into())),
-                    ValueRef::Blob(bytes) => values.push(Value::Blob(bytes.into())),
-                }
+            for (column, value) in values.iter_mut().enumerate() {
+                *value = value_of(row.get_ref(column).unwrap_or(ValueRef::Null));
             }
             sink.row(&values).map_err(output)?;
             buffer = recycled(values);
@@ -275,10 +268,19 @@ impl Sink for Collected {
     }
 }
 
-/// The same allocation, empty and free for values of another lifetime.
-fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
-    values.clear();
+/// The same allocation with NULLs, free for values of another lifetime.
+fn recycled<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.into_iter().map(|_| Value::Null).collect()
+}
+
+fn value_of(value: ValueRef<'_>) -> Value<'_> {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(n) => Value::Int(n),
+        ValueRef::Real(x) => Value::Real(x),
+        ValueRef::Text(bytes) => Value::Text(bytes.into()),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
+    }
 }
 
 /// The catalogue of all routes and of the engine itself, and who serves each table.
