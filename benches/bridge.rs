@@ -66,7 +66,9 @@ static PREPARED: Table<Ready, &'static [Prepared]> = Table {
         let rows: &'static [Prepared] = rows;
         match query.ints("n0") {
             Some(keys) => Ok(Box::new(
-                keys.into_iter().filter_map(move |k| rows.get(usize::try_from(k).ok()?)).map(|r| Ok(Ready(r))),
+                keys.into_iter()
+                    .filter_map(move |k| rows.get(usize::try_from(k).ok()?))
+                    .map(|r| Ok(Ready(r))),
             )),
             None => Ok(Box::new(rows.iter().map(|r| Ok(Ready(r))))),
         }
