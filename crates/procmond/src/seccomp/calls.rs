@@ -76,6 +76,10 @@ const THREAD: i32 = libc::CLONE_VM
     | libc::CLONE_CHILD_CLEARTID;
 const THREAD_MASK: u64 = INT & !(libc::CLONE_DETACHED as u64);
 
+/// The timeouts with 64 bits of time on every processor (asm-generic/socket.h).
+const SO_RCVTIMEO_NEW: i32 = 66;
+const SO_SNDTIMEO_NEW: i32 = 67;
+
 pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "memory",
@@ -168,9 +172,6 @@ pub(super) const GROUPS: &[Group] = &[
             free(libc::SYS_fstatfs),
             free(libc::SYS_readlinkat),
             free(libc::SYS_getdents64),
-            free(libc::SYS_faccessat),
-            free(libc::SYS_faccessat2),
-            free(libc::SYS_getcwd),
             held(libc::SYS_fcntl, &[int(1, libc::F_GETFD)]),
             held(libc::SYS_fcntl, &[int(1, libc::F_SETFD)]),
             held(libc::SYS_fcntl, &[int(1, libc::F_GETFL)]),
@@ -187,7 +188,6 @@ pub(super) const GROUPS: &[Group] = &[
             free(libc::SYS_stat),
             free(libc::SYS_lstat),
             free(libc::SYS_readlink),
-            free(libc::SYS_access),
             free(libc::SYS_time),
             free(libc::SYS_poll),
         ],
@@ -209,6 +209,8 @@ pub(super) const GROUPS: &[Group] = &[
             held(libc::SYS_getsockopt, &[int(1, libc::SOL_SOCKET)]),
             held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, libc::SO_RCVTIMEO)]),
             held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, libc::SO_SNDTIMEO)]),
+            held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, SO_RCVTIMEO_NEW)]),
+            held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, SO_SNDTIMEO_NEW)]),
             held(libc::SYS_ioctl, &[is(1, INT, libc::FIONBIO)]),
         ],
     },
