@@ -116,6 +116,34 @@ fn root_without_a_declared_capability_serves_with_less_sight_and_says_so() {
     collector.says("procmond is ready");
 }
 
+/// What the service manager leaves it is enough to start with.
+#[test]
+fn the_capabilities_of_the_unit_are_enough() {
+    if !holds("SETPCAP") || !std::path::Path::new("/usr/bin/setpriv").exists() {
+        return;
+    }
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/systemd/procmond.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    let bounding = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    let names =
+        bounding.split(' ').map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
+    let place = place();
+    let config = place.path().join("procmond.yaml");
+    std::fs::write(&config, "socket: { group: 12345, mode: 0660 }\n").unwrap();
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.arg("--bounding-set").arg(format!("-all{}", names.collect::<String>()));
+    command
+        .arg(env!("CARGO_BIN_EXE_procmond"))
+        .arg("--config")
+        .arg(config)
+        .arg("--socket")
+        .arg(place.path().join("s"));
+    let mut collector = Running::start(command);
+    collector.says("procmond is ready");
+    use std::os::unix::fs::MetadataExt;
+    assert_eq!(std::fs::symlink_metadata(place.path().join("s")).unwrap().gid(), 12345);
+}
+
 #[test]
 fn threads_start_behind_the_fence() {
     // `mounts` asks each file system in a thread of its own.
