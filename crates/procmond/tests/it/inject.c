@@ -34,6 +34,7 @@
 #define NOBODYS_PID 0x3fffffff
 #define SCRATCH_BYTES 4096
 #define FREE_FD 1023
+#define SECONDS_MAX 60
 
 /* What lies in the scratch memory of the other process, which is part of its stack. */
 enum { ZEROS = 0, VICTIM = 512, NEW = 1024, DIRECTORY = 1536, OTHERS_MEM = 2048, MISSING = 2304, INET = 2560, UNIX = 2624,
@@ -185,7 +186,7 @@ static void die(const char *what) {
 #ifdef __x86_64__
 typedef struct user_regs_struct registers;
 #define STACK(r) ((r)->rsp)
-/* The stop is behind a call that was interrupted; two bytes before it stands `syscall`. */
+/* On entry the program counter is behind `syscall`. Back on it, with the number where a call takes it from. */
 static void at_call(registers *r) {
     r->rip -= 2;
     r->rax = r->orig_rax;
@@ -199,8 +200,8 @@ static long result(const registers *r) { return r->rax; }
 #elif defined(__aarch64__)
 typedef struct user_regs_struct registers;
 #define STACK(r) ((r)->sp)
-/* The kernel has already put the program counter back on `svc` (do_signal in arch/arm64/kernel/signal.c). */
-static void at_call(registers *r) { (void)r; }
+/* On entry the program counter is behind `svc`. */
+static void at_call(registers *r) { r->pc -= 4; }
 static void set(registers *r, long number, const uint64_t a[6]) {
     r->regs[8] = number;
     for (int n = 0; n < 6; n++)
@@ -221,6 +222,21 @@ static void put(pid_t pid, registers *r) {
     struct iovec io = {r, sizeof *r};
     if (ptrace(PTRACE_SETREGSET, pid, (void *)NT_PRSTATUS, &io))
         die("write registers");
+}
+
+/* Lets the call that is being entered come to nothing. */
+static void skip(pid_t pid, registers *r) {
+#ifdef __x86_64__
+    registers none = *r;
+    none.orig_rax = -1;
+    put(pid, &none);
+#else
+    int none = -1;
+    struct iovec io = {&none, sizeof none};
+    if (ptrace(PTRACE_SETREGSET, pid, (void *)NT_ARM_SYSTEM_CALL, &io))
+        die("skip a call");
+    (void)r;
+#endif
 }
 
 static void memory(pid_t pid, uint64_t at, const unsigned char *bytes) {
@@ -262,14 +278,20 @@ static void fill(unsigned char *scratch, const char *directory) {
 int main(int argc, char **argv) {
     if (argc != 3)
         return 2;
+    /* Ended by a signal rather than waiting for ever. */
+    alarm(SECONDS_MAX);
     pid_t pid = atoi(argv[1]);
     int status;
     if (ptrace(PTRACE_ATTACH, pid, 0, 0) || waitpid(pid, &status, __WALL) != pid)
         die("attach");
     if (ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD))
         die("set options");
+    /* Wherever it was: it goes on to its next call, or begins once more the one that it was waiting in. */
+    next_stop(pid);
     registers start, now;
     get(pid, &start);
+    skip(pid, &start);
+    next_stop(pid);
     at_call(&start);
     uint64_t at = (STACK(&start) + 15) & ~15ull;
     unsigned char kept[SCRATCH_BYTES], scratch[SCRATCH_BYTES];
@@ -303,7 +325,7 @@ int main(int argc, char **argv) {
         long answer = result(&now);
         printf("%s\t%d\t%ld\n", act->name, act->expected, answer < 0 && answer > -4096 ? -answer : 0);
     }
-    /* It asks once more for what it was waiting for when it was stopped. */
+    /* It makes the call that it was about to make. */
     memory(pid, at, kept);
     put(pid, &start);
     if (ptrace(PTRACE_DETACH, pid, 0, 0))

@@ -3,6 +3,16 @@ use std::process::Command;
 
 use crate::programs::{Running, fence, holds, mode, place, procmond};
 
+const SETPRIV: &str = "/usr/bin/setpriv";
+
+fn has_setpriv() -> bool {
+    let has = std::path::Path::new(SETPRIV).exists();
+    if !has {
+        eprintln!("skipped: needs setpriv");
+    }
+    has
+}
+
 #[test]
 fn it_serves_its_socket_until_it_is_told_to_end_and_starts_again_over_a_stale_one() {
     let place = place();
@@ -90,11 +100,11 @@ fn each_change_of_privilege_is_a_line_of_the_log() {
 
 #[test]
 fn root_without_the_means_to_give_up_its_rights_does_not_serve() {
-    if !holds("SETPCAP") || !std::path::Path::new("/usr/bin/setpriv").exists() {
+    if !holds("SETPCAP") || !has_setpriv() {
         return;
     }
     let place = place();
-    let mut command = Command::new("/usr/bin/setpriv");
+    let mut command = Command::new(SETPRIV);
     command.args(["--bounding-set", "-setpcap", env!("CARGO_BIN_EXE_procmond"), "--socket"]);
     command.arg(place.path().join("s"));
     let mut collector = Running::start(command);
@@ -104,11 +114,11 @@ fn root_without_the_means_to_give_up_its_rights_does_not_serve() {
 
 #[test]
 fn root_without_a_declared_capability_serves_with_less_sight_and_says_so() {
-    if !holds("SETPCAP") || !std::path::Path::new("/usr/bin/setpriv").exists() {
+    if !holds("SETPCAP") || !has_setpriv() {
         return;
     }
     let place = place();
-    let mut command = Command::new("/usr/bin/setpriv");
+    let mut command = Command::new(SETPRIV);
     command.args(["--bounding-set", "-sys_ptrace", env!("CARGO_BIN_EXE_procmond"), "--socket"]);
     command.arg(place.path().join("s"));
     let mut collector = Running::start(command);
@@ -119,7 +129,7 @@ fn root_without_a_declared_capability_serves_with_less_sight_and_says_so() {
 /// What the service manager leaves it is enough to start with.
 #[test]
 fn the_capabilities_of_the_unit_are_enough() {
-    if !holds("SETPCAP") || !std::path::Path::new("/usr/bin/setpriv").exists() {
+    if !holds("SETPCAP") || !has_setpriv() {
         return;
     }
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/systemd/procmond.service");
@@ -130,7 +140,7 @@ fn the_capabilities_of_the_unit_are_enough() {
     let place = place();
     let config = place.path().join("procmond.yaml");
     std::fs::write(&config, "socket: { group: 12345, mode: 0660 }\n").unwrap();
-    let mut command = Command::new("/usr/bin/setpriv");
+    let mut command = Command::new(SETPRIV);
     command.arg("--bounding-set").arg(format!("-all{}", names.collect::<String>()));
     command
         .arg(env!("CARGO_BIN_EXE_procmond"))
