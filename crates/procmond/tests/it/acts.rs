@@ -2,6 +2,7 @@
 //! it must not get. The process that is asked is the real one: nothing is added to its rights or to its filter.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -73,6 +74,17 @@ fn procmond_cannot_do_what_it_must_not() {
     assert_eq!(collector.ends(), Some(0), "it goes on as if nothing had been asked");
 }
 
+/// A process at this place, once it is there.
+fn held(place: &str) -> Running {
+    let mut command = fence(place, "hold");
+    command.stdout(Stdio::piped());
+    let mut held = Running::start(command);
+    let mut ready = String::new();
+    BufReader::new(held.child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    assert_eq!(ready, "ready\n");
+    held
+}
+
 /// In front of everything but the filter: still root, with every capability. So what procmond cannot do is not
 /// only for want of a capability.
 #[test]
@@ -82,16 +94,7 @@ fn the_filter_alone_refuses_root_the_same() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = prepare(scratch.path());
-    let mut command = fence("filtered", "hold");
-    command.stdout(Stdio::piped());
-    let mut filtered = Running::start(command);
-    let mut ready = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(filtered.child.stdout.take().unwrap()),
-        &mut ready,
-    )
-    .unwrap();
-    assert_eq!(ready, "ready\n");
+    let filtered = held("filtered");
     assert_refused(&tried_by(filtered.pid(), &program, scratch.path(), true), scratch.path());
 }
 
@@ -103,10 +106,8 @@ fn without_the_fence_none_of_it_is_refused() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let program = prepare(scratch.path());
-    let mut command = Command::new("sleep");
-    command.arg("1000");
-    let sleeping = Running::start(command);
-    let refused: Vec<String> = tried_by(sleeping.pid(), &program, scratch.path(), false)
+    let outside = held("outside");
+    let refused: Vec<String> = tried_by(outside.pid(), &program, scratch.path(), false)
         .into_iter()
         .filter(|act| act.answered == EPERM)
         .map(|act| act.name)

@@ -293,7 +293,8 @@ int main(int argc, char **argv) {
     skip(pid, &start);
     next_stop(pid);
     at_call(&start);
-    uint64_t at = (STACK(&start) + 15) & ~15ull;
+    /* The page with the end of the stack, which is surely there. */
+    uint64_t at = STACK(&start) & ~(SCRATCH_BYTES - 1ull);
     unsigned char kept[SCRATCH_BYTES], scratch[SCRATCH_BYTES];
     for (size_t n = 0; n < SCRATCH_BYTES; n += sizeof(long)) {
         errno = 0;
