@@ -25,6 +25,8 @@ mod outside;
 mod photograph;
 /// A comparison that is pushed down never changes an answer.
 mod properties;
+/// What procmond links and how it is installed.
+mod sandbox;
 /// `daemoneye-cli` as a process: formats, exit codes, scripts, Ctrl-C.
 mod shell;
 /// The house rules, on the tree itself.

@@ -1,5 +1,6 @@
 //! `hash`: digests of what regular files hold: MD5 (RFC 1321), SHA-1 and SHA-256 (FIPS 180-4), BLAKE3.
 
+use std::fs::FileType;
 use std::io::ErrorKind;
 use std::sync::OnceLock;
 
@@ -62,13 +63,15 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Hashed>, ScanError> {
         blake3: query.uses(&["blake3"]),
     };
     let mut found = paths::asked(host, query, TABLE.name)?;
+    // Who names a FIFO or a device is told why it has no digest; a pattern leaves it out, as in osquery.
+    let is_named = query.texts("path").is_some();
     let (host, run) = (host.clone(), query.run.clone());
     let mut next = move || -> Result<Option<Hashed>, ScanError> {
         // A getter that was stopped in the middle of a file gave NULL: nothing may follow it.
         run.check()?;
         for found in found.by_ref() {
             let found = found?;
-            if is_regular(&host, &found) {
+            if is_hashed(&host, &found, is_named) {
                 let (host, run) = (host.clone(), run.clone());
                 return Ok(Some(Hashed { found, host, run, wanted, digests: OnceLock::new() }));
             }
@@ -78,12 +81,14 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Hashed>, ScanError> {
     Ok(Box::new(std::iter::from_fn(move || next().transpose())))
 }
 
-/// Whether a path leads to a regular file. A link that may not be followed is given the benefit of the doubt.
-fn is_regular(host: &Host, found: &Found) -> bool {
+/// Whether a path has a row: one that leads to a regular file, or by name to anything but a directory. A link
+/// that may not be followed is given the benefit of the doubt.
+fn is_hashed(host: &Host, found: &Found, is_named: bool) -> bool {
+    let has_row = |kind: FileType| kind.is_file() || is_named && !kind.is_dir();
     match found.kind {
-        Some(kind) if !kind.is_symlink() => kind.is_file(),
+        Some(kind) if !kind.is_symlink() => has_row(kind),
         _ => match host.stat(found.path()) {
-            Ok(metadata) => metadata.is_file(),
+            Ok(metadata) => has_row(metadata.file_type()),
             Err(error) => error.kind() == ErrorKind::PermissionDenied,
         },
     }
@@ -142,8 +147,38 @@ mod tests {
         rows.sort();
         let digests = format!("900150983cd24fb0d6963f7d28e17f72|{ABC_SHA256}");
         assert_eq!(rows, [format!("/d/abc|{digests}"), format!("/d/link|{digests}")]);
-        assert_eq!(machine.scan(&TABLE).equal("path", "/d/fifo").cells().len(), 0);
-        assert_eq!(Scan::of(&TABLE, Host::live()).equal("path", "/dev/zero").cells().len(), 0);
+        assert_eq!(machine.scan(&TABLE).when("path", Op::Like, ["/d/fi%"]).cells().len(), 0);
+        assert_eq!(machine.scan(&TABLE).equal("path", "/d/sub").cells().len(), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_never_ends_is_null_with_a_reason_at_once() {
+        /// How long the answer may take before it is no answer.
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+        let machine = Fixture::new();
+        machine.file("/sparse", "");
+        let sparse = machine.place("/sparse");
+        std::fs::File::options().write(true).open(&sparse).unwrap().set_len(100 << 30).unwrap();
+        fifo(&machine, "/fifo");
+        let text = |path: &str| machine.place(path).into_os_string().into_string().unwrap();
+        for (path, reasons) in [
+            (text("/fifo"), &["a FIFO"][..]),
+            ("/dev/zero".into(), &["a character device"]),
+            ("/proc/kmsg".into(), &["a file of procfs or sysfs", "permission denied"]),
+            (text("/sparse"), &["larger than 2 GiB"]),
+        ] {
+            let (answer, answered) = std::sync::mpsc::channel();
+            let asked = path.clone();
+            std::thread::spawn(move || {
+                let scan = Scan::of(&TABLE, Host::live()).equal("path", asked);
+                answer.send((scan.texts(&["md5", "sha1", "sha256", "blake3"]), scan.notes())).unwrap();
+            });
+            let (rows, notes) = answered.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(rows, ["NULL|NULL|NULL|NULL"], "{path}");
+            assert!(notes.iter().all(|note| reasons.contains(&note.reason.as_str())), "{path}: {notes:?}");
+            assert_eq!(notes.len(), 4, "{path}");
+        }
     }
 
     #[test]

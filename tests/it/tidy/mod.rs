@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &["collector"]),
     ("vtables", &["collector"]),
     ("detection", &["vtables"]),
+    ("procmond", &["collector", "host"]),
     ("shell", &["collector", "host", "vtables", "detection"]),
 ];
 

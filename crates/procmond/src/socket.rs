@@ -1,0 +1,148 @@
+//! The socket that clients connect to, bound while its directory can still be written.
+
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use collector::Host;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, chmodat, chownat, lstat, mkdir, unlink};
+use rustix::process::umask;
+
+use crate::account::{self, AccountError};
+use crate::config::Config;
+use crate::trust::{self, Distrust};
+
+const DIRECTORY: &str = "daemoneye";
+const NAME: &str = "procmond.sock";
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// An ordinary user has no directory for sockets.
+    #[error("XDG_RUNTIME_DIR is not set; name a socket with --socket")]
+    NoDirectory,
+    /// The directory could be changed by others, who could put their own socket in its place.
+    #[error("the directory of the socket is not root's alone: {0}")]
+    Distrusted(#[from] Distrust),
+    /// Somebody answers there.
+    #[error("a collector already serves {0}; stop it, or name another socket with --socket")]
+    Served(PathBuf),
+    /// Something else is there.
+    #[error("{0} is there and no socket; remove it, or name another with --socket")]
+    NotASocket(PathBuf),
+    /// The system refuses.
+    #[error("cannot {0} {1}: {2}")]
+    Refused(&'static str, PathBuf, #[source] io::Error),
+    /// The group of the configuration is not known.
+    #[error(transparent)]
+    Group(#[from] AccountError),
+}
+
+/// Where clients connect when nothing else is said: in `/run/daemoneye` for root, in `$XDG_RUNTIME_DIR/daemoneye`
+/// for anybody else.
+pub fn default_path() -> Result<PathBuf, SocketError> {
+    let run = match rustix::process::geteuid().is_root() {
+        true => PathBuf::from("/run"),
+        false => std::env::var_os("XDG_RUNTIME_DIR").ok_or(SocketError::NoDirectory)?.into(),
+    };
+    Ok(run.join(DIRECTORY).join(NAME))
+}
+
+/// Binds the socket with the permissions and the group of the configuration. No other thread may run yet.
+///
+/// A socket that nobody serves any more is replaced: a confined process cannot remove its own when it ends, so
+/// either the service manager does (`RuntimeDirectory=`) or the next start.
+pub fn bind(host: &Host, config: &Config, path: &Path) -> Result<UnixListener, SocketError> {
+    let refused = |action| move |error| SocketError::Refused(action, path.to_owned(), error);
+    let group = config.socket_group.as_deref().map(|name| account::group(host, name)).transpose()?;
+    if let Some(directory) = path.parent() {
+        match mkdir(directory, Mode::from(0o755)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(refused("make the directory of")(error.into())),
+        }
+        if rustix::process::geteuid().is_root() {
+            trust::roots_path(directory)?;
+        }
+    }
+    remove_stale(path)?;
+    // Nobody else connects before group and mode are set. The mask is the whole process', which has one thread.
+    let before = umask(Mode::from(0o177));
+    let bound = UnixListener::bind(path);
+    umask(before);
+    let listener = bound.map_err(refused("bind"))?;
+    if let Some(group) = group {
+        chownat(CWD, path, None, Some(Gid::from_raw(group)), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| refused("change the group of")(error.into()))?;
+    }
+    chmodat(CWD, path, Mode::from(config.socket_mode), AtFlags::empty())
+        .map_err(|error| refused("change the mode of")(error.into()))?;
+    Ok(listener)
+}
+
+fn remove_stale(path: &Path) -> Result<(), SocketError> {
+    let refused = |action| move |error| SocketError::Refused(action, path.to_owned(), error);
+    let found = match lstat(path) {
+        Ok(found) => found,
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(refused("look at")(error.into())),
+    };
+    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+        return Err(SocketError::NotASocket(path.to_owned()));
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            unlink(path).map_err(|error| refused("remove the stale socket")(error.into()))
+        }
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(refused("connect to")(error)),
+        // Also when its queue is full: somebody is there.
+        _ => Err(SocketError::Served(path.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test writes its fixture")]
+
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Root wants a directory that is root's alone.
+    fn place() -> tempfile::TempDir {
+        match rustix::process::geteuid().is_root() {
+            true => tempfile::tempdir_in("/run").unwrap(),
+            false => tempfile::tempdir().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_socket_has_its_mode_and_a_stale_one_is_replaced() {
+        let place = place();
+        let path = place.path().join("d/s.sock");
+        let config = Config { socket_mode: 0o640, ..Config::default() };
+        for _ in 0..2 {
+            let listener = bind(&Host::live(), &config, &path).unwrap();
+            let mode = std::fs::symlink_metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o640);
+            assert!(matches!(bind(&Host::live(), &config, &path), Err(SocketError::Served(_))));
+            drop(listener);
+        }
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_left_alone() {
+        let place = place();
+        let path = place.path().join("f");
+        std::fs::write(&path, "mine").unwrap();
+        assert!(matches!(bind(&Host::live(), &Config::default(), &path), Err(SocketError::NotASocket(_))));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn an_unknown_group_is_refused_before_anything_is_bound() {
+        let place = place();
+        let path = place.path().join("s");
+        let config = Config { socket_group: Some("no-such-group".into()), ..Config::default() };
+        assert!(matches!(bind(&Host::live(), &config, &path), Err(SocketError::Group(_))));
+        assert!(!path.exists());
+    }
+}

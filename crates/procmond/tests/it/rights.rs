@@ -1,0 +1,61 @@
+//! The matrix of rights, as /proc tells it of the running program. The golden file is rewritten by
+//! `PROCMOND_GOLDEN=write cargo test -p procmond`, as root.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::programs::{NOBODY, Running, holds, mode, place, procmond};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rights.golden");
+const FIELDS: [&str; 10] =
+    ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"];
+
+fn matrix(pid: u32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+        format!("{name}: {}", value.split_whitespace().collect::<Vec<_>>().join(" ")).trim_end().to_owned()
+            + "\n"
+    };
+    FIELDS.map(field).concat()
+}
+
+/// As root with `--user 65534`, so that it is the same with and without a user named daemoneye.
+fn as_root() -> String {
+    let socket = place();
+    let path = socket.path().join("s");
+    let mut collector =
+        procmond(["--user".as_ref(), "65534".as_ref(), "--socket".as_ref(), path.as_os_str()]);
+    collector.says("procmond is ready");
+    matrix(collector.pid())
+}
+
+/// As nobody without any capability. A bounding set that is full is the kernel's own, which grows with it.
+fn as_nobody() -> String {
+    let scratch = place();
+    let program = scratch.path().join("procmond");
+    std::fs::copy(env!("CARGO_BIN_EXE_procmond"), &program).unwrap();
+    mode(&program, 0o755);
+    let sockets = scratch.path().join("sockets");
+    std::fs::create_dir(&sockets).unwrap();
+    std::os::unix::fs::chown(&sockets, Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("--socket").arg(sockets.join("s")).uid(NOBODY).gid(NOBODY).current_dir("/");
+    let mut collector = Running::start(command);
+    collector.says("procmond is ready");
+    let ours = std::fs::read_to_string("/proc/self/status").unwrap();
+    let bounding = ours.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap().trim().to_owned();
+    matrix(collector.pid()).replace(&bounding, "as at the start")
+}
+
+#[test]
+fn the_rights_are_those_of_the_golden_file() {
+    if !["SETUID", "SETGID", "SETPCAP", "SYS_PTRACE"].into_iter().all(holds) {
+        return;
+    }
+    let seen = format!("started as root\n{}\nstarted as nobody\n{}", as_root(), as_nobody());
+    if std::env::var_os("PROCMOND_GOLDEN").is_some_and(|golden| golden == "write") {
+        std::fs::write(GOLDEN, &seen).unwrap();
+    }
+    assert_eq!(seen, std::fs::read_to_string(GOLDEN).unwrap());
+}
