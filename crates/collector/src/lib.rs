@@ -6,6 +6,7 @@
 mod contents;
 mod filesystem;
 mod host;
+mod masking;
 mod process;
 mod process_record;
 #[cfg(target_os = "linux")]
@@ -16,6 +17,7 @@ mod unread;
 pub use contents::Contents;
 pub use filesystem::FilesystemStats;
 pub use host::{Entries, Entry, FileId, Host};
+pub use masking::{MASK, Masked, Masking, mask_arguments, mask_line};
 pub use process::{Process, ProcessCollector, ProcessQuery, ProcessReader, ProcessRecords, Reads};
 pub use process_record::{Exe, Image, Io, Memory, Namespaces, ProcessRecord, Started, Stat, Status};
 #[cfg(target_os = "linux")]
