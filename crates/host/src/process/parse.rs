@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_joined_with_blanks() {
+    fn arguments_keep_their_places() {
         assert_eq!(cmdline(b"sh\0-c\0a  b\0"), b"sh\0-c\0a  b");
         assert_eq!(cmdline(b"x\0\0y\0\0\0"), b"x\0\0y");
         assert_eq!(cmdline(b"\xff title"), b"\xff title");
