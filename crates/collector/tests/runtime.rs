@@ -146,6 +146,26 @@ fn a_slow_subscriber_loses_alone() {
 }
 
 #[test]
+fn past_the_memory_of_all_subscribers_the_furthest_behind_lose_their_oldest() {
+    let limits =
+        RuntimeLimits { subscribers_bytes_max: 20_000, batch_events_max: 10, ..RuntimeLimits::default() };
+    let runtime = Runtime::start(limits).unwrap();
+    idle(&runtime, "idle");
+    let idlers: Vec<_> =
+        (0..20).map(|n| runtime.subscribe(task(&format!("i{n}"), PROCESS)).unwrap()).collect();
+    runtime.register(Scripted::raising("a", 1000)).unwrap();
+    let is_offered = || balanced(&runtime).iter().any(|row| row.queue == "i19" && row.offered == 1000);
+    wait_for("its events", is_offered);
+    runtime.shutdown(DEADLINE);
+    for idler in &idlers {
+        let seen = drain(idler)["a"].clone();
+        assert_eq!((seen.last, seen.events + idler.lost()), (1000, 1000));
+        assert!(seen.events > 0 && seen.events < 200, "{seen:?}");
+    }
+    balanced(&runtime);
+}
+
+#[test]
 fn what_a_source_missed_is_a_gap_and_a_loss() {
     let runtime = runtime();
     idle(&runtime, "idle");

@@ -1,6 +1,7 @@
 //! Events of one source that are handed on together, shared by all who want them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{Capabilities, Domain, Event};
 
@@ -19,14 +20,47 @@ pub(super) struct Inner {
     events: Vec<Event>,
     bytes: usize,
     of_domain: [usize; Domain::ALL.len()],
+    /// Which batch of the runtime it is.
+    pub(super) generation: u64,
+    /// Subscribers for whom it waits.
+    waits_for: AtomicUsize,
+}
+
+/// Bytes of the batches that wait for any subscriber.
+#[derive(Debug, Default)]
+pub(super) struct WaitingBytes(AtomicUsize);
+
+impl WaitingBytes {
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts that a batch waits for one more subscriber.
+    pub(super) fn enter(&self, batch: &Inner) {
+        if batch.waits_for.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.0.fetch_add(batch.bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts that it waits for one less.
+    pub(super) fn leave(&self, batch: &Inner) {
+        if batch.waits_for.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.fetch_sub(batch.bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Inner {
-    pub(super) fn new(source: Arc<str>, capabilities: Capabilities, events: Vec<Event>) -> Inner {
+    pub(super) fn new(
+        source: Arc<str>,
+        capabilities: Capabilities,
+        events: Vec<Event>,
+        generation: u64,
+    ) -> Inner {
         let of = |domain| events.iter().filter(|event| event.domain == domain).count();
         let of_domain = Domain::ALL.map(of);
         let bytes = events.iter().map(event_bytes).sum();
-        Inner { source, capabilities, events, bytes, of_domain }
+        Inner { source, capabilities, events, bytes, of_domain, generation, waits_for: AtomicUsize::new(0) }
     }
 
     /// How many of the events are of these domains.

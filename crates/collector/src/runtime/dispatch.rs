@@ -17,6 +17,7 @@ const IDLE: Duration = Duration::from_secs(1);
 impl Shared {
     /// Hands events on until the runtime is closed and nothing waits any more.
     pub(super) fn run(&self) {
+        let mut generation = 0;
         loop {
             // Read before the queues are: what comes in later than this is seen in the next round.
             let is_closed = self.is_closed.load(Ordering::Acquire);
@@ -24,7 +25,8 @@ impl Shared {
             let outboxes = self.present();
             let mut moved = 0;
             for source in &sources {
-                moved += self.hand_on(source, &outboxes);
+                generation += 1;
+                moved += self.hand_on(source, &outboxes, generation);
             }
             if moved > 0 {
                 continue;
@@ -53,15 +55,25 @@ impl Shared {
     }
 
     /// One batch of one source, so that a loud source does not keep the others waiting.
-    fn hand_on(&self, source: &Registered, outboxes: &[Arc<Outbox>]) -> usize {
+    fn hand_on(&self, source: &Registered, outboxes: &[Arc<Outbox>], generation: u64) -> usize {
         let events = source.inbox.take();
         let count = events.len();
         if count > 0 {
-            let batch = Arc::new(Batch::new(source.name.clone(), source.capabilities, events));
+            let batch = Arc::new(Batch::new(source.name.clone(), source.capabilities, events, generation));
             outboxes.iter().for_each(|outbox| outbox.put(&batch));
+            self.make_room(outboxes);
             source.inbox.handed_on();
         }
         count
+    }
+
+    /// Sheds the batches that have waited longest, until all that wait together are few enough.
+    fn make_room(&self, outboxes: &[Arc<Outbox>]) {
+        while self.waiting_bytes.get() > self.limits.subscribers_bytes_max
+            && let Some(oldest) = outboxes.iter().filter_map(|outbox| outbox.oldest()).min()
+        {
+            outboxes.iter().for_each(|outbox| outbox.shed(oldest));
+        }
     }
 
     /// The subscribers that are there; those who left are taken out. This thread alone offers them events, so

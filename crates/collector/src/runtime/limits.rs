@@ -20,6 +20,9 @@ pub struct RuntimeLimits {
     pub subscriber_events_max: usize,
     /// Bytes of those events.
     pub subscriber_bytes_max: usize,
+    /// Bytes of the events that wait for all subscribers together, each counted once however many it waits
+    /// for. Past it, those who are furthest behind lose their oldest.
+    pub subscribers_bytes_max: usize,
     /// Events that are handed on together.
     pub batch_events_max: usize,
     /// How long the first event of a batch waits for others.
@@ -40,9 +43,10 @@ impl Default for RuntimeLimits {
     fn default() -> Self {
         RuntimeLimits {
             source_events_max: 8192,
-            source_bytes_max: 16 << 20,
+            source_bytes_max: 4 << 20,
             subscriber_events_max: 16_384,
-            subscriber_bytes_max: 16 << 20,
+            subscriber_bytes_max: 8 << 20,
+            subscribers_bytes_max: 32 << 20,
             batch_events_max: 1000,
             batch_delay: Duration::from_millis(5),
             backpressure_wait: Duration::from_millis(50),

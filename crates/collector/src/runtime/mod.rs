@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use batch::WaitingBytes;
 use inbox::{Counts, Inbox};
 use limits::{ACCOUNTS_MAX, SOURCES_MAX, SUBSCRIPTIONS_MAX};
 use signal::{Signal, locked};
@@ -79,6 +80,7 @@ struct Shared {
     accounts: Mutex<BTreeMap<Arc<str>, Counts>>,
     /// What subscribers that left got and missed.
     left: Mutex<Shares>,
+    waiting_bytes: Arc<WaitingBytes>,
     is_closed: AtomicBool,
     /// Set by the dispatcher when it has ended.
     drained: Signal,
@@ -93,6 +95,7 @@ impl Runtime {
             outboxes: Mutex::default(),
             accounts: Mutex::default(),
             left: Mutex::default(),
+            waiting_bytes: Arc::default(),
             is_closed: AtomicBool::new(false),
             drained: Signal::default(),
         });
@@ -180,7 +183,7 @@ impl Runtime {
         if outboxes.iter().filter(|outbox| !outbox.is_left()).count() >= SUBSCRIPTIONS_MAX {
             return Err(unavailable("there are too many subscriptions"));
         }
-        let outbox = Arc::new(Outbox::new(task, self.shared.limits));
+        let outbox = Arc::new(Outbox::new(task, self.shared.limits, self.shared.waiting_bytes.clone()));
         outboxes.push(outbox.clone());
         // So that those who left are taken out even when no event comes.
         self.dispatcher.unpark();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::batch::{Batch, Inner as BatchInner};
+use super::batch::{Batch, Inner as BatchInner, WaitingBytes};
 use super::limits::RuntimeLimits;
 use super::signal::locked;
 use super::task::Task;
@@ -31,6 +31,7 @@ pub(super) type Shares = BTreeMap<Arc<str>, Share>;
 pub(super) struct Outbox {
     pub(super) task: Task,
     limits: RuntimeLimits,
+    waiting_bytes: Arc<WaitingBytes>,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -47,8 +48,8 @@ struct Inner {
 }
 
 impl Outbox {
-    pub(super) fn new(task: Task, limits: RuntimeLimits) -> Outbox {
-        Outbox { task, limits, inner: Mutex::default(), changed: Condvar::new() }
+    pub(super) fn new(task: Task, limits: RuntimeLimits, waiting_bytes: Arc<WaitingBytes>) -> Outbox {
+        Outbox { task, limits, waiting_bytes, inner: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Takes a batch in, or sheds it.
@@ -67,6 +68,7 @@ impl Outbox {
             inner.events += events;
             inner.bytes += batch.bytes();
             inner.batches.push_back(batch.clone());
+            self.waiting_bytes.enter(batch);
             self.changed.notify_one();
         } else {
             share.lost += events as u64;
@@ -83,11 +85,36 @@ impl Outbox {
     fn leave(&self) {
         let mut inner = locked(&self.inner);
         inner.is_left = true;
-        while let Some(batch) = inner.batches.pop_front() {
-            let events = batch.count(self.task.domains()) as u64;
-            inner.shares.entry(batch.source.clone()).or_default().lost += events;
+        while self.shed_oldest(&mut inner) {}
+    }
+
+    /// Which batch has waited longest.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        locked(&self.inner).batches.front().map(|batch| batch.generation)
+    }
+
+    /// Sheds the batch that has waited longest, if it is this one.
+    pub(super) fn shed(&self, generation: u64) {
+        let mut inner = locked(&self.inner);
+        if inner.batches.front().is_some_and(|batch| batch.generation == generation) {
+            self.shed_oldest(&mut inner);
         }
-        (inner.events, inner.bytes) = (0, 0);
+    }
+
+    fn shed_oldest(&self, inner: &mut Inner) -> bool {
+        let Some((batch, events)) = self.pop(inner) else { return false };
+        inner.shares.entry(batch.source.clone()).or_default().lost += events;
+        true
+    }
+
+    /// Takes out the batch that has waited longest, and how many of its events are wanted.
+    fn pop(&self, inner: &mut Inner) -> Option<(Arc<BatchInner>, u64)> {
+        let batch = inner.batches.pop_front()?;
+        let events = batch.count(self.task.domains());
+        inner.events -= events;
+        inner.bytes -= batch.bytes();
+        self.waiting_bytes.leave(&batch);
+        Some((batch, events as u64))
     }
 
     pub(super) fn is_left(&self) -> bool {
@@ -103,15 +130,11 @@ impl Outbox {
         let is_idle = |inner: &mut Inner| inner.batches.is_empty() && !inner.is_closed;
         let waited = self.changed.wait_timeout_while(locked(&self.inner), at_most, is_idle);
         let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let Some(batch) = inner.batches.pop_front() else {
+        let Some((batch, events)) = self.pop(&mut inner) else {
             return if inner.is_closed { Received::Closed } else { Received::Nothing };
         };
-        let wanted = self.task.domains();
-        let events = batch.count(wanted);
-        inner.events -= events;
-        inner.bytes -= batch.bytes();
-        inner.shares.entry(batch.source.clone()).or_default().delivered += events as u64;
-        Received::Batch(Batch { inner: batch, wanted })
+        inner.shares.entry(batch.source.clone()).or_default().delivered += events;
+        Received::Batch(Batch { inner: batch, wanted: self.task.domains() })
     }
 }
 
