@@ -180,14 +180,34 @@ impl Secrecy {
 
 /// Whether any part of the lists above can be in a name. Almost none can, and this is what they cost.
 fn may_be_secret(name: &[u8]) -> bool {
-    name.windows(2).any(|pair| {
-        let pair = [pair[0] | 0x20, pair[1] | 0x20];
-        matches!(
-            &pair,
-            b"pa" | b"pw" | b"ps" | b"se" | b"to" | b"ke" | b"au" | b"cr" | b"be" | b"co" | b"si" | b"sa"
-        )
+    const LOWER: u32 = 0x20_20_20;
+    let mut last: u32 = 0;
+    name.iter().any(|byte| {
+        last = (last << 8 | u32::from(*byte)) & 0xff_ff_ff | LOWER;
+        STEMS.contains(&last) || last & 0xff_ff == u32::from_be_bytes([0, 0, b'p', b'w'])
     })
 }
+
+/// Three letters of each part of the lists above (but `pw`), for [`may_be_secret`].
+const STEMS: [u32; 12] = {
+    const fn stem(letters: &[u8; 3]) -> u32 {
+        u32::from_be_bytes([0, letters[0], letters[1], letters[2]])
+    }
+    [
+        stem(b"pas"),
+        stem(b"psk"),
+        stem(b"sec"),
+        stem(b"tok"),
+        stem(b"key"),
+        stem(b"aut"),
+        stem(b"cre"),
+        stem(b"bea"),
+        stem(b"coo"),
+        stem(b"sig"),
+        stem(b"sas"),
+        stem(b"nst"),
+    ]
+};
 
 fn rank(secrecy: Secrecy) -> u8 {
     match secrecy {
@@ -291,6 +311,17 @@ mod tests {
         ] {
             assert_eq!(Secrecy::of(name.as_bytes()), secrecy, "{name}");
         }
+    }
+
+    #[test]
+    fn every_listed_part_is_found_at_a_glance() {
+        for part in [SECRET, SECRET_ENDS, LIKELY, KEYS].concat() {
+            assert!(
+                may_be_secret(part.as_bytes()) && may_be_secret(part.to_uppercase().as_bytes()),
+                "{part}"
+            );
+        }
+        assert!(!may_be_secret(b"file-encoding"));
     }
 
     #[test]

@@ -60,9 +60,19 @@ pub(super) fn cut(text: &[u8], range: Range<usize>, reach: Reach, cuts: &mut Cut
 }
 
 fn is_delimiter(byte: u8) -> bool {
-    byte.is_ascii_whitespace()
-        || matches!(byte, b'&' | b';' | b',' | b'"' | b'\'' | b'{' | b'}' | b'(' | b')' | b'?' | b'|')
+    DELIMITERS[usize::from(byte)]
 }
+
+/// Every byte of a text is looked up here.
+static DELIMITERS: [bool; 256] = {
+    let (mut table, list) = ([false; 256], b" \t\n\r\x0c&;,\"'{}()?|");
+    let mut n = 0;
+    while n < list.len() {
+        table[list[n] as usize] = true;
+        n += 1;
+    }
+    table
+};
 
 /// The name that ends before a separator, and whether it is in quotes.
 fn name_before(region: &[u8], start: usize, separator: usize) -> (Range<usize>, bool) {

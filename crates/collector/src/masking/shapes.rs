@@ -69,14 +69,11 @@ pub(super) fn cut(text: &[u8], cuts: &mut Cuts) {
 
 /// The end of a token that begins here.
 fn token(text: &[u8], start: usize) -> Option<usize> {
-    if !matches!(
-        text[start],
-        b'A' | b'S' | b'd' | b'e' | b'g' | b'h' | b'n' | b'p' | b'r' | b's' | b'x' | b'y'
-    ) {
-        return None;
-    }
     let rest = &text[start..];
-    let (begin, bytes_min) = TOKENS.iter().find(|(begin, _)| rest.starts_with(begin.as_bytes()))?;
+    // All but a few words differ in the second byte at the latest.
+    let (first, second) = (rest.first()?, rest.get(1)?);
+    let begins = |begin: &[u8]| begin[0] == *first && begin[1] == *second && rest.starts_with(begin);
+    let (begin, bytes_min) = TOKENS.iter().find(|(begin, _)| begins(begin.as_bytes()))?;
     let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b'+');
     let body = &rest[begin.len()..];
     let len = body.iter().take_while(|b| is_part(b)).count();
