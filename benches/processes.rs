@@ -80,9 +80,9 @@ fn engine() -> Engine {
 }
 
 /// The table alone, every column of [`FULL`] read from each row.
-fn scan_full(columns: &[usize], query: &Query) {
+fn scan_full(host: &Host, columns: &[usize], query: &Query) {
     let table = host::TABLES.iter().find(|t| t.name() == "processes").unwrap();
-    let mut scan = table.open(&Host::live(), query).unwrap();
+    let mut scan = table.open(host, query).unwrap();
     while scan.advance().unwrap() {
         for column in columns {
             black_box(scan.value(*column));
@@ -116,7 +116,8 @@ fn at(processes: usize, rounds: usize) {
         rounds,
         &mut [
             ("bare read of stat, status, cmdline, exe", &mut || assert!(bare_read() > 0)),
-            ("table `processes`", &mut || scan_full(&columns, &query)),
+            ("table `processes`", &mut || scan_full(&Host::live(), &columns, &query)),
+            ("the same without masking", &mut || scan_full(&Host::live().unmasked(), &columns, &query)),
             ("the same through SQL", &mut || drop(sql.run(FULL, &Options::default(), &mut Discard).unwrap())),
             ("sysinfo, warm refresh", &mut refresh),
             ("procfs crate", &mut with_procfs_crate),
@@ -164,7 +165,29 @@ fn at(processes: usize, rounds: usize) {
     );
 }
 
+/// What masking costs for each command line, apart from reading it: of those that run now, and of longer ones.
+fn masking() {
+    let browser = "/opt/browser/browser --type=renderer --crash-handler-pid=4242 --enable-features=A,B,C \
+        --lang=en-US --num-raster-threads=4 --user-data-dir=/home/x/.config/browser --time-ticks-at-unix-epoch=-1 \
+        --field-trial-handle=3,i,1234567890,262144 --variations-seed-version=20260101 --shared-files";
+    let java =
+        "java -Xmx4g -Dspring.datasource.password=hunter2 -Dfile.encoding=UTF-8 -cp /a.jar:/b.jar Main";
+    let lines = ["sleep 3600", "sshd: root@pts/0", "/usr/sbin/cron -f", browser, java];
+    println!("\nmasking alone, ns for each command line");
+    for line in lines {
+        const ROUNDS: u32 = 100_000;
+        let arguments = line.replace(' ', "\0").into_bytes();
+        let started = support::cpu_time();
+        for _ in 0..ROUNDS {
+            black_box(collector::mask_arguments(black_box(&arguments)));
+        }
+        let took = (support::cpu_time() - started) / ROUNDS;
+        println!("  {:>6} ns  {:>4} bytes  {:.40}", took.as_nanos(), arguments.len(), line);
+    }
+}
+
 fn main() {
+    masking();
     at(1_000, 20);
     at(10_000, 10);
 }

@@ -19,6 +19,8 @@ mod harness;
 mod hostile;
 /// Engines over this machine and over machines made of files.
 mod machine;
+/// Secrets in command lines and environments are seen by no query.
+mod masking;
 /// Outside programs, which tell the truth that tables are compared with.
 mod outside;
 /// The live machine's /proc, copied into a directory that does not move.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::ProcessCollector;
+use crate::{Masking, ProcessCollector};
 
 /// The largest file that [`Host::read`] takes in whole, in bytes. System files are far smaller.
 const READ_MAX: u64 = 64 << 20;
@@ -29,6 +29,7 @@ struct Inner {
     root: Option<PathBuf>,
     /// `None` for the usual one.
     processes: Option<Arc<dyn ProcessCollector>>,
+    masking: Masking,
 }
 
 /// One name in a directory.
@@ -67,14 +68,14 @@ pub struct FileId {
 impl Host {
     /// This machine.
     pub fn live() -> Host {
-        Host(Arc::new(Inner { root: None, processes: None }))
+        Host(Arc::new(Inner { root: None, processes: None, masking: Masking::On }))
     }
 
     /// A directory laid out like a machine: `root/proc/…`, `root/etc/…`.
     ///
     /// What a machine tells through system calls (addresses, statvfs, uname) a directory does not know.
     pub fn at(root: impl Into<PathBuf>) -> Host {
-        Host(Arc::new(Inner { root: Some(root.into()), processes: None }))
+        Host(Arc::new(Inner { root: Some(root.into()), processes: None, masking: Masking::On }))
     }
 
     /// The same machine, with another way to see its processes.
@@ -85,6 +86,16 @@ impl Host {
     /// The way to see processes that was chosen for this machine; `None` for the usual one.
     pub fn processes(&self) -> Option<&Arc<dyn ProcessCollector>> {
         self.0.processes.as_ref()
+    }
+
+    /// The same machine, whose command lines and environments are shown with their secrets.
+    pub fn unmasked(&self) -> Host {
+        Host(Arc::new(Inner { masking: Masking::Off, ..Inner::clone(&self.0) }))
+    }
+
+    /// Whether tables mask the secrets in what they show of this machine; they do unless told otherwise.
+    pub fn masking(&self) -> Masking {
+        self.0.masking
     }
 
     /// Whether this is the running machine, which system calls can be asked about.

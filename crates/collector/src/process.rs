@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use model::{Query, Run, ScanError};
 
 use crate::process_record::{Exe, Image, Io, Memory, Namespaces, ProcessRecord, Started, Stat, Status};
-use crate::{Row, Rows, reason, vanished};
+use crate::{Host, Masked, Masking, Row, Rows, reason, vanished};
 
 /// A way to see the processes of a machine.
 pub trait ProcessCollector: Debug + Send + Sync {
@@ -40,16 +40,18 @@ pub struct ProcessQuery {
     pub reads: Reads,
     /// Whether of [`Status`] the ids alone will be read, which come first and cost half as much.
     pub ids_alone: bool,
+    /// Whether the secrets of command lines are masked.
+    pub masking: Masking,
     /// The run of the statement.
     pub run: Run,
 }
 
 impl ProcessQuery {
-    /// The processes that a query of `table` can show, by its constraint on the column `pid`.
-    pub fn new(table: &'static str, query: &Query, reads: Reads) -> ProcessQuery {
+    /// The processes of `host` that a query of `table` can show, by its constraint on the column `pid`.
+    pub fn new(host: &Host, table: &'static str, query: &Query, reads: Reads) -> ProcessQuery {
         // `ints` sorts and drops repeats; what is no pid matches nothing.
         let pids = query.ints("pid").map(|pids| pids.iter().filter_map(|p| u32::try_from(*p).ok()).collect());
-        ProcessQuery { table, pids, reads, ids_alone: false, run: query.run.clone() }
+        ProcessQuery { table, pids, reads, ids_alone: false, masking: host.masking(), run: query.run.clone() }
     }
 }
 
@@ -169,7 +171,7 @@ struct Groups {
     stat: Memo<Stat>,
     status: Memo<Status>,
     memory: Memo<Memory>,
-    cmdline: Memo<Vec<u8>>,
+    cmdline: Memo<Masked>,
     exe: Memo<Exe>,
     image: Memo<Image>,
     cwd: Memo<Vec<u8>>,
@@ -191,7 +193,7 @@ impl Process {
         let groups = Groups {
             status: memo(record.status),
             memory: memo(record.memory),
-            cmdline: memo(record.cmdline),
+            cmdline: memo(record.cmdline.map(|arguments| reader.query().masking.arguments(arguments))),
             exe: memo(record.exe),
             image: memo(record.image),
             cwd: memo(record.cwd),
@@ -252,9 +254,12 @@ impl Process {
         }
     }
 
-    /// See [`ProcessRecord::cmdline`].
-    pub fn cmdline(&self, column: &'static str) -> Option<&[u8]> {
-        self.see(|g| &g.cmdline, column, |r| self.hold(r.cmdline(self), Vec::len)).map(Vec::as_slice)
+    /// The arguments with blanks between them, without their secrets where the query masks.
+    pub fn cmdline(&self, column: &'static str) -> Option<&Masked> {
+        let read = |r: &dyn ProcessReader| {
+            self.hold(r.cmdline(self), Vec::len).map(|arguments| r.query().masking.arguments(arguments))
+        };
+        self.see(|g| &g.cmdline, column, read)
     }
 
     /// See [`Exe`].
@@ -443,6 +448,7 @@ mod tests {
             pids: None,
             reads: Reads::More,
             ids_alone: false,
+            masking: Masking::On,
             run: run.clone(),
         }
     }

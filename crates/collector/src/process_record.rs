@@ -133,7 +133,7 @@ pub struct ProcessRecord {
     pub status: Option<Status>,
     /// See [`Memory`].
     pub memory: Option<Memory>,
-    /// Arguments with spaces between them.
+    /// Arguments, each ended by a NUL; the last NUL may be missing.
     pub cmdline: Option<Vec<u8>>,
     /// See [`Exe`].
     pub exe: Option<Exe>,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use collector::{Contents, Host, Row, Rows, Table, int, key, pid_with_namespace, repeated, text};
+use collector::{Contents, Host, Masked, Row, Rows, Table, int, key, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::bytes;
@@ -27,12 +27,15 @@ pub(crate) static TABLE: Table<Authorized, Host> = Table {
         text("key", "The key in base64, or the whole line when it is not understood.", |a| {
             (&a.key.key).into()
         }),
-        text("options", "Options that limit the key, as written; NULL for none.", |a| {
-            a.key.options.as_ref().into()
+        text("options", "Options that limit the key; `[masked]` in place of a secret, NULL for none.", |a| {
+            a.options.as_ref().map(|o| &o.text).into()
         }),
         text("comment", "What follows the key; NULL for nothing.", |a| a.key.comment.as_ref().into()),
         text("key_file", "Path of the file.", |a| (&a.file.path).into()),
         pid_with_namespace(),
+        int("masked", "1 if a part of the options is masked.", |a| {
+            a.options.as_ref().map(|o| o.masked).into()
+        }),
     ],
     scan,
     examples: &["SELECT username, algorithm, comment FROM users JOIN authorized_keys USING (uid)"],
@@ -40,7 +43,9 @@ pub(crate) static TABLE: Table<Authorized, Host> = Table {
 
 pub(crate) struct Authorized {
     file: Arc<HomeFile>,
+    /// Its options are in the other field.
     key: Key,
+    options: Option<Masked>,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -54,12 +59,15 @@ struct Key {
 impl Row for Authorized {
     fn heap_bytes(&self) -> usize {
         let of = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::capacity);
-        self.key.key.capacity() + of(&self.key.options) + of(&self.key.algorithm) + of(&self.key.comment)
+        self.key.key.capacity()
+            + self.options.as_ref().map_or(0, |o| o.text.capacity())
+            + of(&self.key.algorithm)
+            + of(&self.key.comment)
     }
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Authorized>, ScanError> {
-    let (host, run) = (host.clone(), query.run.clone());
+    let (host, run, masking) = (host.clone(), query.run.clone(), host.masking());
     let homes = homes::homes(&host, query, TABLE.name);
     let files = homes.into_iter().flat_map(|home| FILES.iter().map(move |name| (home.clone(), name)));
     Ok(Box::new(files.flat_map(move |(home, name)| {
@@ -67,7 +75,10 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Authorized>, ScanError> {
         let mut lines = homes::lines(&host, &run, TABLE.name, &home, &file.path, FILE_BYTES_MAX);
         std::iter::from_fn(move || {
             let key = next(lines.as_mut()?).transpose()?;
-            Some(key.map(|key| Authorized { file: file.clone(), key }))
+            Some(key.map(|mut key| {
+                let options = key.options.take().map(|options| masking.line(options));
+                Authorized { file: file.clone(), key, options }
+            }))
         })
     })))
 }
@@ -169,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn secrets_of_a_forced_command_are_masked() {
+        let machine = Fixture::new();
+        machine
+            .file("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\n")
+            .file("/home/a/.ssh/authorized_keys", "command=\"mysql -phunter2\",no-pty ssh-rsa AAAA\n");
+        let told = machine.scan(&TABLE).texts(&["options", "masked"]);
+        assert_eq!(told, ["command=\"mysql -p[masked]\",no-pty|1"]);
+    }
+
+    #[test]
     fn a_keyed_scan_has_the_rows_of_the_full_one() {
         let machine = Fixture::new();
         machine
@@ -177,7 +198,7 @@ mod tests {
             .file("/home/b/.ssh/authorized_keys2", "ssh-rsa BBBB two\nssh-rsa BBBB two\n");
         let all = machine.scan(&TABLE).lines();
         assert_eq!(all.len(), 3);
-        assert_eq!(all[2], "1001|ssh-rsa|BBBB|NULL|two|/home/b/.ssh/authorized_keys2");
+        assert_eq!(all[2], "1001|ssh-rsa|BBBB|NULL|two|/home/b/.ssh/authorized_keys2|NULL");
         assert_eq!(machine.scan(&TABLE).equal("uid", 1001).lines(), all[1..]);
     }
 }

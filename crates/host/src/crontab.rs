@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, Table, pid_with_namespace, repeated, text};
+use collector::{Host, Masked, Masking, Row, Rows, Table, int, pid_with_namespace, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::{bytes, text_file};
@@ -24,11 +24,13 @@ pub(crate) static TABLE: Table<Job, Host> = Table {
         text("day_of_week", "Days of the week; 0 and 7 are Sunday.", |j| j.field(4).into()),
         text(
             "command",
-            "Command, after the user that it runs as in a crontab of the system; one blank between words.",
-            |j| (&j.command).into(),
+            "Command, after the user that it runs as in a crontab of the system; one blank between words, \
+             `[masked]` in place of a secret.",
+            |j| (&j.command.text).into(),
         ),
         text("path", "File that says so.", |j| j.path.as_path().into()),
         pid_with_namespace(),
+        int("masked", "1 if a part of the command is masked.", |j| j.command.masked.into()),
     ],
     scan,
     examples: &[
@@ -45,7 +47,7 @@ pub(crate) struct Job {
     event: Option<Vec<u8>>,
     /// Minute to day of the week; `None` for a job with an event.
     fields: Option<[Vec<u8>; 5]>,
-    command: Vec<u8>,
+    command: Masked,
     path: Arc<PathBuf>,
 }
 
@@ -58,12 +60,12 @@ impl Job {
 impl Row for Job {
     fn heap_bytes(&self) -> usize {
         let fields = self.fields.iter().flatten().map(Vec::len).sum::<usize>();
-        self.event.as_ref().map_or(0, Vec::len) + fields + self.command.len()
+        self.event.as_ref().map_or(0, Vec::len) + fields + self.command.text.len()
     }
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Job>, ScanError> {
-    let (host, run) = (host.clone(), query.run.clone());
+    let (host, run, masking) = (host.clone(), query.run.clone(), host.masking());
     let mut paths = vec![PathBuf::from("/etc/crontab")];
     for directory in DIRECTORIES {
         paths.extend(text_file::files_or_note(&host, &run, TABLE.name, Path::new(directory)));
@@ -71,7 +73,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Job>, ScanError> {
     Ok(Box::new(paths.into_iter().flat_map(move |path| {
         let content = text_file::read_or_note(&host, &run, TABLE.name, &path);
         let path = Arc::new(path);
-        let jobs = bytes::trimmed_lines(&content).filter_map(|line| parse(line, &path)).map(Ok);
+        let jobs = bytes::trimmed_lines(&content).filter_map(|line| parse(line, &path, masking)).map(Ok);
         match run.check() {
             Ok(()) => jobs.collect(),
             Err(stop) => vec![Err(stop.into())],
@@ -80,7 +82,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Job>, ScanError> {
 }
 
 /// The job of a line; `None` for a comment, a variable and what is neither.
-fn parse(line: &[u8], path: &Arc<PathBuf>) -> Option<Job> {
+fn parse(line: &[u8], path: &Arc<PathBuf>, masking: Masking) -> Option<Job> {
     if line.is_empty() || line[0] == b'#' || is_variable(line) {
         return None;
     }
@@ -93,7 +95,7 @@ fn parse(line: &[u8], path: &Arc<PathBuf>) -> Option<Job> {
         (None, Some([first, word()?, word()?, word()?, word()?]))
     };
     let command = words.collect::<Vec<_>>().join(&b' ');
-    (!command.is_empty()).then(|| Job { event, fields, command, path: path.clone() })
+    (!command.is_empty()).then(|| Job { event, fields, command: masking.line(command), path: path.clone() })
 }
 
 /// Whether a line sets a variable: a word, blanks or none, and `=`, as cron itself tells them apart.
@@ -108,14 +110,14 @@ mod tests {
     use crate::fixture::Fixture;
 
     fn job(line: &[u8]) -> Option<Job> {
-        parse(line, &Arc::default())
+        parse(line, &Arc::default(), Masking::On)
     }
 
     #[test]
     fn a_job_has_five_fields_and_a_command_that_keeps_its_words() {
         let job = job(b"17 *\t* * 1-5\troot\tcd / &&  run \xff A=b").unwrap();
         assert_eq!(job.fields.unwrap().concat(), b"17***1-5");
-        assert_eq!(job.command, b"root cd / && run \xff A=b");
+        assert_eq!(job.command.text, b"root cd / && run \xff A=b");
         assert_eq!(job.event, None);
     }
 
@@ -123,7 +125,7 @@ mod tests {
     fn a_job_with_an_event_has_no_fields() {
         let job = job(b"@reboot /usr/bin/evil --now").unwrap();
         assert_eq!((job.event.as_deref(), job.field(0)), (Some(&b"@reboot"[..]), None));
-        assert_eq!(job.command, b"/usr/bin/evil --now");
+        assert_eq!(job.command.text, b"/usr/bin/evil --now");
     }
 
     #[test]

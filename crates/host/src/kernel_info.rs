@@ -1,6 +1,6 @@
 //! `kernel_info`: from `/proc/version` and `/proc/cmdline` (proc_version(5), proc_cmdline(5)).
 
-use collector::{Host, Row, Rows, Table, or_note, text, unique};
+use collector::{Host, Masked, Row, Rows, Table, int, or_note, text, unique};
 use model::{Extent, Query, ScanError};
 
 use crate::bytes;
@@ -12,14 +12,19 @@ pub(crate) static TABLE: Table<Kernel, Host> = Table {
     extent: Extent::Whole { rows: 1 },
     columns: &[
         text("version", "Release, as `uname -r` prints it.", |k| k.version.as_ref().into()),
-        text("arguments", "Command line of the kernel without `BOOT_IMAGE=` and `root=`.", |k| {
-            k.boot.as_ref().map(|b| &b.arguments).into()
-        }),
+        text(
+            "arguments",
+            "Command line of the kernel without `BOOT_IMAGE=` and `root=`; `[masked]` in place of a secret.",
+            |k| k.arguments.as_ref().map(|a| &a.text).into(),
+        ),
         text("path", "Its image, as the boot loader named it in `BOOT_IMAGE=`.", |k| {
             k.boot.as_ref().and_then(|b| b.path.as_ref()).into()
         }),
         text("device", "The device of the root file system, as given in `root=`.", |k| {
             k.boot.as_ref().and_then(|b| b.device.as_ref()).into()
+        }),
+        int("masked", "1 if a part of the arguments is masked.", |k| {
+            k.arguments.as_ref().map(|a| a.masked).into()
         }),
     ],
     scan,
@@ -29,11 +34,12 @@ pub(crate) static TABLE: Table<Kernel, Host> = Table {
 pub(crate) struct Kernel {
     version: Option<Vec<u8>>,
     boot: Option<Boot>,
+    arguments: Option<Masked>,
 }
 
 impl Row for Kernel {
     fn heap_bytes(&self) -> usize {
-        self.boot.as_ref().map_or(0, |boot| boot.arguments.len())
+        self.arguments.as_ref().map_or(0, |arguments| arguments.text.len())
     }
 }
 
@@ -47,10 +53,9 @@ struct Boot {
 fn scan(host: &Host, query: &Query) -> Result<Rows<Kernel>, ScanError> {
     let version = or_note(host.read("/proc/version"), &query.run, TABLE.name, "version");
     let boot = or_note(host.read("/proc/cmdline"), &query.run, TABLE.name, "arguments");
-    let kernel = Kernel {
-        version: version.and_then(|v| parse_version(&v)),
-        boot: boot.map(|b| parse_command_line(&b)),
-    };
+    let mut boot = boot.map(|b| parse_command_line(&b));
+    let arguments = boot.as_mut().map(|b| host.masking().line(std::mem::take(&mut b.arguments)));
+    let kernel = Kernel { version: version.and_then(|v| parse_version(&v)), boot, arguments };
     Ok(Box::new(std::iter::once(Ok(kernel))))
 }
 

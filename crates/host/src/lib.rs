@@ -11,6 +11,7 @@ mod digests;
 mod dns_resolvers;
 mod etc_hosts;
 mod etc_services;
+mod event_sources;
 #[cfg(target_os = "linux")]
 mod extended_attributes;
 mod file;
@@ -63,6 +64,8 @@ mod user_groups;
 mod user_ssh_keys;
 mod users;
 mod utmp;
+
+pub use event_sources::ProcessDiff;
 
 use collector::{AnyTable, Host};
 

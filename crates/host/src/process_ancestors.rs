@@ -22,11 +22,16 @@ pub(crate) static TABLE: Table<Ancestor, Host> = Table {
         text("ancestor_path", "Path of its image; empty for a kernel thread.", |a| {
             a.process.exe("ancestor_path").map(|e| &e.path).into()
         }),
-        text("ancestor_cmdline", "Its arguments with blanks between them.", |a| {
-            a.process.cmdline("ancestor_cmdline").into()
-        }),
+        text(
+            "ancestor_cmdline",
+            "Its arguments with blanks between them; `[masked]` stands for a secret.",
+            |a| a.process.cmdline("ancestor_cmdline").map(|c| &c.text).into(),
+        ),
         int("ancestor_uid", "Its real user.", |a| a.process.status("ancestor_uid").map(|s| s.uid).into()),
         text("ancestor_start_key", "Its start_key, as in processes.", |a| a.process.start_key().into()),
+        int("ancestor_cmdline_masked", "1 if a part of its cmdline is masked.", |a| {
+            a.process.cmdline("ancestor_cmdline_masked").map(|c| c.masked).into()
+        }),
     ],
     scan,
     examples: &[
@@ -49,11 +54,12 @@ impl Row for Ancestor {
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Ancestor>, ScanError> {
-    let pids = ProcessQuery::new(TABLE.name, query, Reads::Stat).pids.unwrap_or_default();
-    let (host, run) = (host.clone(), query.run.clone());
+    let pids = ProcessQuery::new(host, TABLE.name, query, Reads::Stat).pids.unwrap_or_default();
+    let (host, run, masking) = (host.clone(), query.run.clone(), host.masking());
     let one = move |pid| {
         let (pids, run) = (Some(vec![pid]), run.clone());
-        let query = ProcessQuery { table: TABLE.name, pids, reads: Reads::Stat, ids_alone: true, run };
+        let query =
+            ProcessQuery { table: TABLE.name, pids, reads: Reads::Stat, ids_alone: true, masking, run };
         process::collector(&host).scan(query)?.next().transpose()
     };
     Ok(Box::new(pids.into_iter().flat_map(move |pid| match ancestors(pid, &one) {

@@ -1,6 +1,6 @@
 //! `process_envs`: from `/proc/PID/environ` (proc_pid_environ(5)).
 
-use collector::{Host, Reads, Row, Rows, Table, int, key, repeated, text};
+use collector::{Host, Masked, Masking, Reads, Row, Rows, Table, int, key, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::process;
@@ -13,7 +13,10 @@ pub(crate) static TABLE: Table<Variable, Host> = Table {
     columns: &[
         key(int("pid", "Process id.", |v| v.pid.into())),
         text("key", "Name of the variable.", |v| v.key.as_slice().into()),
-        text("value", "Its value; NULL for an entry without `=`.", |v| v.value.as_ref().into()),
+        text("value", "Its value, or what of it is no secret; NULL for an entry without `=`.", |v| {
+            v.value.as_ref().map(|value| &value.text).into()
+        }),
+        int("masked", "1 if a part of the entry is masked.", |v| v.is_masked().into()),
     ],
     scan,
     examples: &["SELECT pid, value FROM process_envs WHERE key = 'LD_PRELOAD'"],
@@ -22,26 +25,44 @@ pub(crate) static TABLE: Table<Variable, Host> = Table {
 pub(crate) struct Variable {
     pid: u32,
     key: Vec<u8>,
-    value: Option<Vec<u8>>,
+    value: Option<Masked>,
+    /// Something in the name was masked: an entry need not be a variable.
+    key_masked: bool,
+}
+
+impl Variable {
+    fn is_masked(&self) -> bool {
+        self.key_masked || self.value.as_ref().is_some_and(|value| value.masked)
+    }
 }
 
 impl Row for Variable {
     fn heap_bytes(&self) -> usize {
-        self.key.capacity() + self.value.as_ref().map_or(0, Vec::capacity)
+        self.key.capacity() + self.value.as_ref().map_or(0, |value| value.text.capacity())
     }
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Variable>, ScanError> {
     let processes = process::scan(host, TABLE.name, query, Reads::More)?;
-    Ok(process::rows_of(processes, |process| parse(process.pid(), &process.environ().unwrap_or_default())))
+    let masking = host.masking();
+    Ok(process::rows_of(processes, move |process| {
+        parse(process.pid(), &process.environ().unwrap_or_default(), masking)
+    }))
 }
 
-fn parse(pid: u32, environ: &[u8]) -> Vec<Variable> {
+fn parse(pid: u32, environ: &[u8], masking: Masking) -> Vec<Variable> {
     // A process that writes a title over its environment leaves runs of NULs.
     let entries = environ.split(|b| *b == 0).filter(|entry| !entry.is_empty());
     let variable = |entry: &[u8]| match entry.iter().position(|b| *b == b'=') {
-        Some(at) => Variable { pid, key: entry[..at].to_vec(), value: Some(entry[at + 1..].to_vec()) },
-        None => Variable { pid, key: entry.to_vec(), value: None },
+        Some(at) => {
+            let (name, value) = (&entry[..at], entry[at + 1..].to_vec());
+            let key = masking.line(name.to_vec());
+            Variable { pid, value: Some(masking.value(name, value)), key: key.text, key_masked: key.masked }
+        }
+        None => {
+            let key = masking.line(entry.to_vec());
+            Variable { pid, value: None, key: key.text, key_masked: key.masked }
+        }
     };
     entries.map(variable).collect()
 }
@@ -52,8 +73,9 @@ mod tests {
 
     #[test]
     fn a_variable_ends_at_its_first_equals_sign() {
-        let rows = parse(1, b"A=b=c\0EMPTY=\0\0\0odd\0=x\0\xff=\xfe");
-        let rows: Vec<_> = rows.iter().map(|v| (v.key.as_slice(), v.value.as_deref())).collect();
+        let rows = parse(1, b"A=b=c\0EMPTY=\0\0\0odd\0=x\0\xff=\xfe", Masking::On);
+        let rows: Vec<_> =
+            rows.iter().map(|v| (v.key.as_slice(), v.value.as_ref().map(|v| v.text.as_slice()))).collect();
         assert_eq!(
             rows,
             [

@@ -22,7 +22,9 @@ pub(crate) static TABLE: Table<Process, Host> = Table {
         text("path", "Path of the image; empty for a kernel thread or a zombie.", |p| {
             p.exe("path").map(|e| &e.path).into()
         }),
-        text("cmdline", "Arguments with blanks between them.", |p| p.cmdline("cmdline").into()),
+        text("cmdline", "Arguments with blanks between them; `[masked]` stands for a secret.", |p| {
+            p.cmdline("cmdline").map(|c| &c.text).into()
+        }),
         text("state", "One letter, as in ps(1): R, S, D, T, t, Z, I …", |p| {
             p.stat("state").and_then(|s| s.state).map(|letter| vec![letter]).into()
         }),
@@ -107,6 +109,9 @@ pub(crate) static TABLE: Table<Process, Host> = Table {
         int("exe_dev", "Device of the image, as st_dev of stat(2).", |p| {
             p.image("exe_dev").map(|i| i.dev).into()
         }),
+        int("cmdline_masked", "1 if a part of cmdline is masked.", |p| {
+            p.cmdline("cmdline_masked").map(|c| c.masked).into()
+        }),
     ],
     scan,
     examples: &[
@@ -159,6 +164,7 @@ const MORE: &[&str] = &[
     "exe_deleted",
     "exe_inode",
     "exe_dev",
+    "cmdline_masked",
 ];
 
 /// Columns for which all of [`collector::Status`] is worth reading.
@@ -172,7 +178,8 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
         _ => Reads::Pid,
     };
     let ids_alone = !query.uses(AFTER_IDS);
-    process::collector(host).scan(ProcessQuery { ids_alone, ..ProcessQuery::new(TABLE.name, query, reads) })
+    process::collector(host)
+        .scan(ProcessQuery { ids_alone, ..ProcessQuery::new(host, TABLE.name, query, reads) })
 }
 
 fn on_disk(exe: Option<&Exe>) -> i64 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use collector::{Host, Row, Rows, Table, int, key, repeated, text};
+use collector::{Host, Masked, Row, Rows, Table, int, key, repeated, text};
 use model::{Extent, Query, ScanError};
 
 use crate::history_lines::{Command, Format, Reader};
@@ -29,10 +29,15 @@ pub(crate) static TABLE: Table<Entry, Host> = Table {
     columns: &[
         key(int("uid", "User ID of the home.", |e| e.file.uid.into())),
         int("time", "When it was typed, in seconds since 1970; NULL when the shell did not note it.", |e| {
-            e.command.time.into()
+            e.time.into()
         }),
-        text("command", "The command, as it was typed; at most 1 MiB of it.", |e| (&e.command.text).into()),
+        text(
+            "command",
+            "The command, as it was typed; at most 1 MiB of it, `[masked]` in place of a secret.",
+            |e| (&e.command.text).into(),
+        ),
         text("history_file", "Path of the history.", |e| (&e.file.path).into()),
+        int("masked", "1 if a part of the command is masked.", |e| e.command.masked.into()),
     ],
     scan,
     examples: &[
@@ -42,7 +47,9 @@ pub(crate) static TABLE: Table<Entry, Host> = Table {
 
 pub(crate) struct Entry {
     file: Arc<HomeFile>,
-    command: Command,
+    /// Seconds since 1970.
+    time: Option<i64>,
+    command: Masked,
 }
 
 impl Row for Entry {
@@ -52,7 +59,7 @@ impl Row for Entry {
 }
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Entry>, ScanError> {
-    let (host, run) = (host.clone(), query.run.clone());
+    let (host, run, masking) = (host.clone(), query.run.clone(), host.masking());
     let homes = homes::homes(&host, query, TABLE.name);
     let files = homes.into_iter().flat_map(|home| FILES.iter().map(move |file| (home.clone(), file)));
     Ok(Box::new(files.flat_map(move |(home, (name, format))| {
@@ -61,7 +68,11 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Entry>, ScanError> {
         let mut reader = lines.map(|lines| Reader::new(lines, *format));
         std::iter::from_fn(move || {
             let command = reader.as_mut()?.next().transpose()?;
-            Some(command.map(|command| Entry { file: file.clone(), command }))
+            Some(command.map(|Command { time, text }| Entry {
+                file: file.clone(),
+                time,
+                command: masking.line(text),
+            }))
         })
     })))
 }
@@ -81,10 +92,10 @@ mod tests {
             .file("/home/b/.zsh_history", ": 7:0;ls\n");
         let all = machine.scan(&TABLE).lines();
         let expected = [
-            "1000|1700000000|ls|/home/a/.bash_history",
-            "1000|NULL|echo \\xff|/home/a/.bash_history",
-            "1000|5|ls|/home/a/.local/share/fish/fish_history",
-            "1001|7|ls|/home/b/.zsh_history",
+            "1000|1700000000|ls|/home/a/.bash_history|0",
+            "1000|NULL|echo \\xff|/home/a/.bash_history|0",
+            "1000|5|ls|/home/a/.local/share/fish/fish_history|0",
+            "1001|7|ls|/home/b/.zsh_history|0",
         ];
         assert_eq!(all, expected);
         assert_eq!(machine.scan(&TABLE).equal("uid", 1001).lines(), all[3..]);

@@ -36,7 +36,7 @@ pub(crate) fn scan(
     query: &Query,
     reads: Reads,
 ) -> Result<Rows<Process>, ScanError> {
-    collector(host).scan(ProcessQuery::new(table, query, reads))
+    collector(host).scan(ProcessQuery::new(host, table, query, reads))
 }
 
 /// The rows that each process of a scan has, read when the scan comes to it.

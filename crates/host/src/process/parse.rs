@@ -196,10 +196,10 @@ pub(super) fn statm(content: &[u8], page_size: u64) -> Memory {
     Memory { resident, total }
 }
 
-/// proc_pid_cmdline(5): arguments end in NUL; between them goes a blank, as in osquery.
+/// proc_pid_cmdline(5): arguments end in NUL, of which none is kept at the end.
 pub(super) fn cmdline(content: &[u8]) -> Vec<u8> {
     let end = content.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-    content[..end].iter().map(|byte| if *byte == 0 { b' ' } else { *byte }).collect()
+    content[..end].to_vec()
 }
 
 /// proc_pid_io(5).
@@ -307,9 +307,9 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_joined_with_blanks() {
-        assert_eq!(cmdline(b"sh\0-c\0a  b\0"), b"sh -c a  b");
-        assert_eq!(cmdline(b"x\0\0y\0\0\0"), b"x  y");
+    fn arguments_keep_their_places() {
+        assert_eq!(cmdline(b"sh\0-c\0a  b\0"), b"sh\0-c\0a  b");
+        assert_eq!(cmdline(b"x\0\0y\0\0\0"), b"x\0\0y");
         assert_eq!(cmdline(b"\xff title"), b"\xff title");
         assert_eq!(cmdline(b"\0\0"), b"");
     }

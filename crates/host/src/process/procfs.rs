@@ -443,7 +443,7 @@ mod tests {
     use std::process::Command;
     use std::time::{Duration, Instant};
 
-    use collector::AnyTable;
+    use collector::{AnyTable, Masked, Masking};
     use model::{Run, Value};
 
     use super::*;
@@ -456,7 +456,14 @@ mod tests {
 
     fn live(pid: u32) -> Option<Process> {
         let (pids, run) = (Some(vec![pid]), Run::unlimited());
-        let query = ProcessQuery { table: "processes", pids, reads: Reads::More, ids_alone: false, run };
+        let query = ProcessQuery {
+            table: "processes",
+            pids,
+            reads: Reads::More,
+            ids_alone: false,
+            masking: Masking::Off,
+            run,
+        };
         Procfs::new(Host::live()).scan(query).unwrap().next().map(Result::unwrap)
     }
 
@@ -534,12 +541,13 @@ mod tests {
     fn the_current_row_reads_the_process_that_it_was_listed_for() {
         let machine = Machine::new();
         machine.process(42, 1, 200, b"old\0");
-        let query = ProcessQuery::new("processes", &query(&TABLE, &["cmdline"], None), Reads::More);
+        let query =
+            ProcessQuery::new(&machine.host(), "processes", &query(&TABLE, &["cmdline"], None), Reads::More);
         let mut scan = Procfs::new(machine.host()).scan(query).unwrap();
         let process = scan.next().unwrap().unwrap();
         machine.end(42);
         machine.process(42, 1, 200, b"new\0");
-        assert_eq!(process.cmdline("cmdline"), Some(&b"old"[..]));
+        assert_eq!(process.cmdline("cmdline").unwrap().text, b"old");
     }
 
     #[test]
@@ -580,7 +588,7 @@ mod tests {
     fn this_process_is_seen_as_it_sees_itself() {
         let this = live(std::process::id()).unwrap();
         let arguments: Vec<_> = std::env::args().collect();
-        assert_eq!(this.cmdline(""), Some(arguments.join(" ").as_bytes()));
+        assert_eq!(this.cmdline("").unwrap().text, arguments.join(" ").as_bytes());
         let exe = std::env::current_exe().unwrap();
         assert_eq!(
             this.exe("").unwrap(),
@@ -640,7 +648,7 @@ mod tests {
             assert!(Instant::now() < deadline, "it does not end");
             std::thread::yield_now();
         };
-        assert_eq!((zombie.exe(""), zombie.cmdline("")), (Some(&Exe::default()), Some(&b""[..])));
+        assert_eq!((zombie.exe(""), zombie.cmdline("")), (Some(&Exe::default()), Some(&Masked::default())));
         child.wait().unwrap();
         assert!(live(child.id()).is_none());
     }

@@ -59,7 +59,7 @@ fn record(process: &sysinfo::Process, boot: Option<u64>) -> ProcessRecord {
         }),
         status: status(process),
         memory: Some(memory),
-        cmdline: Some(process.cmd().join(" ".as_ref()).into_encoded_bytes()),
+        cmdline: Some(process.cmd().join("\0".as_ref()).into_encoded_bytes()),
         exe: process.exe().map(|path| Exe { path: bytes(path), deleted: None }),
         cwd: process.cwd().map(bytes),
         root: process.root().map(bytes),
@@ -111,10 +111,18 @@ fn state(status: ProcessStatus) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use collector::Masking;
     use model::Run;
 
     fn scan(pids: Option<Vec<u32>>, reads: Reads) -> Vec<Process> {
-        let query = ProcessQuery { table: "processes", pids, reads, ids_alone: false, run: Run::unlimited() };
+        let query = ProcessQuery {
+            table: "processes",
+            pids,
+            reads,
+            ids_alone: false,
+            masking: Masking::On,
+            run: Run::unlimited(),
+        };
         Sysinfo.scan(query).unwrap().map(Result::unwrap).collect()
     }
 
@@ -145,7 +153,8 @@ mod tests {
         let pid = std::process::id();
         let sysinfo = scan(Some(vec![pid]), Reads::More).remove(0);
         let (pids, run) = (Some(vec![pid]), Run::unlimited());
-        let query = ProcessQuery { table: "", pids, reads: Reads::More, ids_alone: false, run };
+        let query =
+            ProcessQuery { table: "", pids, reads: Reads::More, ids_alone: false, masking: Masking::On, run };
         let procfs = super::super::procfs::Procfs::new(collector::Host::live());
         let procfs = procfs.scan(query).unwrap().next().unwrap().unwrap();
         let ids = |p: &Process| {

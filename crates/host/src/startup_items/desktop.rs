@@ -21,7 +21,7 @@ pub(super) fn autostart(host: &Host, run: &Run, directory: &Path, owner: Option<
             source: directory.join(""),
             status: if entry.disabled { DISABLED } else { ENABLED },
             owner: owner.map(<[u8]>::to_vec),
-            kind: ItemKind::Desktop { args: entry.args },
+            kind: ItemKind::Desktop { args: host.masking().line(entry.args) },
         }
     };
     files.map(item).collect()

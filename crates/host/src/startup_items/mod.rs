@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use collector::{Host, Row, Rows, Table, repeated, text};
+use collector::{Host, Masked, Row, Rows, Table, int, repeated, text};
 use model::{Extent, Query, Run, ScanError};
 
 use crate::homes::{self, Home};
@@ -26,8 +26,9 @@ pub(crate) static TABLE: Table<Item, Host> = Table {
         text("path", "Program that a desktop file starts; file of the script or unit.", |i| (&i.path).into()),
         text(
             "args",
-            "Arguments of that program; `ExecStart` lines of a unit, with `; ` between them.",
-            |i| i.args().into(),
+            "Arguments of that program; `ExecStart` lines of a unit, with `; ` between them; `[masked]` in \
+             place of a secret.",
+            |i| i.args().map(|args| &args.text).into(),
         ),
         text("type", "`Startup Item` (desktop files and scripts, as in osquery) or `systemd unit`.", |i| {
             i.kind.text().into()
@@ -43,6 +44,7 @@ pub(crate) static TABLE: Table<Item, Host> = Table {
         text("username", "Whose session starts it; `User` of a unit of the system; else NULL.", |i| {
             i.username().into()
         }),
+        int("args_masked", "1 if a part of args is masked.", |i| i.args().map(|args| args.masked).into()),
     ],
     scan,
     examples: &[
@@ -68,7 +70,7 @@ pub(crate) struct Item {
 
 enum ItemKind {
     Desktop {
-        args: Vec<u8>,
+        args: Masked,
     },
     Script,
     /// The unit's file is read when a column needs it.
@@ -89,11 +91,11 @@ impl ItemKind {
 }
 
 impl Item {
-    fn args(&self) -> Option<&[u8]> {
+    fn args(&self) -> Option<&Masked> {
         match &self.kind {
             ItemKind::Desktop { args } => Some(args),
             ItemKind::Script => None,
-            ItemKind::Unit { .. } => self.unit()?.exec_start.as_deref(),
+            ItemKind::Unit { .. } => self.unit()?.exec_start.as_ref(),
         }
     }
 
@@ -109,7 +111,7 @@ impl Item {
 
 impl Row for Item {
     fn heap_bytes(&self) -> usize {
-        let args = if let ItemKind::Desktop { args } = &self.kind { args.len() } else { 0 };
+        let args = if let ItemKind::Desktop { args } = &self.kind { args.text.len() } else { 0 };
         let owner = self.owner.as_ref().map_or(0, Vec::len);
         self.name.len() + self.path.len() + self.source.as_os_str().len() + owner + args
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use collector::{Host, or_note};
+use collector::{Host, Masked, or_note};
 use model::Run;
 
 use super::{ENABLED, Item, ItemKind, MASKED, TABLE};
@@ -25,11 +25,17 @@ const DIRECTORIES: [&str; 9] = [
     "/usr/lib/systemd/user",
 ];
 
+/// What a unit's file says, to be shown.
+pub(super) struct Unit {
+    pub(super) exec_start: Option<Masked>,
+    pub(super) user: Option<Vec<u8>>,
+}
+
 /// What a unit's file says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Unit {
-    pub(super) exec_start: Option<Vec<u8>>,
-    pub(super) user: Option<Vec<u8>>,
+struct Service {
+    exec_start: Option<Vec<u8>>,
+    user: Option<Vec<u8>>,
 }
 
 /// The directories of units, each once: `/lib` is `/usr/lib` on most machines.
@@ -93,11 +99,12 @@ fn resolved(directory: &Path, target: &Path) -> PathBuf {
 /// What the file of a unit says; `None` when it is gone or cannot be read, the latter with a note.
 pub(super) fn read(host: &Host, run: &Run, path: &[u8]) -> Option<Unit> {
     let content = text_file::read(host, bytes::path(path));
-    or_note(content, run, TABLE.name, "args").map(|content| parse(&content))
+    let Service { exec_start, user } = parse(&or_note(content, run, TABLE.name, "args")?);
+    Some(Unit { exec_start: exec_start.map(|commands| host.masking().line(commands)), user })
 }
 
-fn parse(content: &[u8]) -> Unit {
-    let mut unit = Unit::default();
+fn parse(content: &[u8]) -> Service {
+    let mut unit = Service::default();
     let mut in_service = false;
     for line in joined(content) {
         let line = line.trim_ascii();
@@ -157,13 +164,13 @@ mod tests {
 
     #[test]
     fn an_empty_value_takes_back_what_was_given() {
-        assert_eq!(parse(b"[Service]\nUser=a\nUser=\nExecStart=a\nExecStart=\n"), Unit::default());
+        assert_eq!(parse(b"[Service]\nUser=a\nUser=\nExecStart=a\nExecStart=\n"), Service::default());
         assert_eq!(parse(b"[Service]\nExecStart=a\nExecStart=\nExecStart=b").exec_start.unwrap(), b"b");
     }
 
     #[test]
     fn garbage_says_nothing() {
-        assert_eq!(parse(b"\xff\xfe\n=\n[Service]\nUser\n\\\n"), Unit::default());
+        assert_eq!(parse(b"\xff\xfe\n=\n[Service]\nUser\n\\\n"), Service::default());
     }
 
     #[test]
