@@ -5,6 +5,7 @@
 
 mod contents;
 mod filesystem;
+mod filter;
 mod host;
 mod process;
 mod process_record;
@@ -15,6 +16,9 @@ mod unread;
 
 pub use contents::Contents;
 pub use filesystem::FilesystemStats;
+#[doc(hidden)]
+pub use filter::{Case, conformance};
+pub use filter::{Filter, regex};
 pub use host::{Entries, Entry, FileId, Host};
 pub use process::{Process, ProcessCollector, ProcessQuery, ProcessReader, ProcessRecords, Reads};
 pub use process_record::{Exe, Image, Io, Memory, Namespaces, ProcessRecord, Started, Stat, Status};

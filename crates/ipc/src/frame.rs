@@ -1,0 +1,210 @@
+//! Frames: length, CRC-32, payload.
+//!
+//! A length is compared with its limit before a byte of the body is read, and the body's memory grows as the
+//! body arrives: a header alone costs nothing.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use prost::bytes::Bytes;
+
+use crate::limits::READ_BYTES;
+
+/// Bytes before the payload: its length and its CRC-32, each a little-endian u32.
+pub const HEADER_BYTES: usize = 8;
+
+/// Why a connection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// A length above the limit; nothing of it was read.
+    #[error("a frame of {bytes} bytes, where {most} are allowed")]
+    TooLarge {
+        /// Bytes that the header tells of.
+        bytes: u32,
+        /// Bytes that are allowed.
+        most: u32,
+    },
+    /// The payload is not what its checksum says.
+    #[error("a frame was damaged on its way: its checksum does not fit")]
+    Checksum,
+    /// The stream ended within a frame.
+    #[error("the connection ended in the middle of a frame")]
+    Truncated,
+    /// The payload is no message of the protocol, or breaks one of its rules.
+    #[error("a message that cannot be read: {0}")]
+    Malformed(String),
+    /// A frame began and did not arrive in time.
+    #[error("a frame did not arrive within {0:?}")]
+    TooSlow(Duration),
+    /// The peer closed the connection between two frames.
+    #[error("the connection was closed")]
+    Closed,
+    /// The stream failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Appends a frame whose payload `write` appends.
+pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    write(out);
+    let payload = &out[start + HEADER_BYTES..];
+    let (length, sum) = (payload.len() as u32, crc32fast::hash(payload));
+    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    out[start + 4..start + HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// Whether a read ended only because nothing came within the stream's time-out.
+fn idle(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// Frames from a stream.
+///
+/// A stream with a read time-out makes [`FrameReader::next`] return `None` when nothing came; a frame that was
+/// begun is kept, and must end within `frame_time_max` of its first byte.
+pub struct FrameReader<R> {
+    stream: R,
+    most: u32,
+    frame_time_max: Duration,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// A body that is larger than the buffer, as far as it has arrived, with its header.
+    large: Option<Large>,
+    began: Option<Instant>,
+}
+
+struct Large {
+    length: usize,
+    sum: u32,
+    body: Vec<u8>,
+}
+
+impl<R: Read> FrameReader<R> {
+    /// A reader of frames of up to `most` bytes of payload.
+    pub fn new(stream: R, most: u32, frame_time_max: Duration) -> FrameReader<R> {
+        FrameReader {
+            stream,
+            most,
+            frame_time_max,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            large: None,
+            began: None,
+        }
+    }
+
+    /// Sets another limit for the frames that follow, in bytes of payload.
+    pub fn set_most(&mut self, most: u32) {
+        self.most = most;
+    }
+
+    /// Bytes of memory that this reader holds for frames.
+    pub fn held(&self) -> usize {
+        self.buffer.capacity() + self.large.as_ref().map_or(0, |l| l.body.capacity())
+    }
+
+    /// The payload of the next frame; `None` when the stream's time-out passed without one.
+    pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+        loop {
+            if let Some(payload) = self.buffered()? {
+                self.began = None;
+                return Ok(Some(payload));
+            }
+            if self.began.is_some_and(|began| began.elapsed() > self.frame_time_max) {
+                return Err(FrameError::TooSlow(self.frame_time_max));
+            }
+            let read = match &mut self.large {
+                Some(large) => read_body(&mut self.stream, large),
+                None => self.fill(),
+            };
+            match read {
+                Ok(0) if self.is_within() => return Err(FrameError::Truncated),
+                Ok(0) => return Err(FrameError::Closed),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if idle(&error) => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(FrameError::Closed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if self.is_within() {
+                self.began.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// Gives a frame that was begun its whole time again, after a while in which nobody read.
+    pub fn resume(&mut self) {
+        self.began = self.is_within().then(Instant::now);
+    }
+
+    fn is_within(&self) -> bool {
+        self.end > self.start || self.large.is_some()
+    }
+
+    /// A frame that is whole, if one is.
+    fn buffered(&mut self) -> Result<Option<Bytes>, FrameError> {
+        if let Some(large) = &self.large {
+            if large.body.len() < large.length {
+                return Ok(None);
+            }
+            let Some(large) = self.large.take() else { return Ok(None) };
+            return checked(Bytes::from(large.body), large.sum).map(Some);
+        }
+        let have = &self.buffer[self.start..self.end];
+        let Some((header, rest)) = have.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let [l0, l1, l2, l3, s0, s1, s2, s3] = *header;
+        let bytes = u32::from_le_bytes([l0, l1, l2, l3]);
+        let sum = u32::from_le_bytes([s0, s1, s2, s3]);
+        if bytes > self.most {
+            return Err(FrameError::TooLarge { bytes, most: self.most });
+        }
+        let length = bytes as usize;
+        if let Some(payload) = rest.get(..length) {
+            let payload = Bytes::copy_from_slice(payload);
+            self.start += HEADER_BYTES + length;
+            return checked(payload, sum).map(Some);
+        }
+        if HEADER_BYTES + length > READ_BYTES {
+            let mut body = Vec::with_capacity(rest.len() + READ_BYTES.min(length - rest.len()));
+            body.extend_from_slice(rest);
+            (self.start, self.end) = (0, 0);
+            self.large = Some(Large { length, sum, body });
+        }
+        Ok(None)
+    }
+
+    /// Reads into the buffer, which has room for one frame of [`READ_BYTES`].
+    fn fill(&mut self) -> io::Result<usize> {
+        if self.buffer.is_empty() {
+            self.buffer.resize(READ_BYTES, 0);
+        }
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let read = self.stream.read(&mut self.buffer[self.end..])?;
+        self.end += read;
+        Ok(read)
+    }
+}
+
+/// Reads more of a large body; its memory at most doubles with what has arrived.
+fn read_body(stream: &mut impl Read, large: &mut Large) -> io::Result<usize> {
+    let have = large.body.len();
+    if large.body.capacity() == have {
+        large.body.reserve_exact(have.max(READ_BYTES).min(large.length - have));
+    }
+    let room = large.body.capacity().min(large.length);
+    large.body.resize(room, 0);
+    let read = stream.read(&mut large.body[have..]);
+    large.body.truncate(have + read.as_ref().copied().unwrap_or(0));
+    read
+}
+
+fn checked(payload: Bytes, sum: u32) -> Result<Bytes, FrameError> {
+    if crc32fast::hash(&payload) == sum { Ok(payload) } else { Err(FrameError::Checksum) }
+}
