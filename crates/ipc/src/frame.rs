@@ -62,7 +62,7 @@ fn idle(error: &io::Error) -> bool {
 
 /// Frames from a stream.
 ///
-/// A stream with a read time-out makes [`FrameReader::next`] return `None` when nothing came; a frame that was
+/// A stream with a read time-out makes [`FrameReader::read`] return `None` when nothing came; a frame that was
 /// begun is kept, and must end within `frame_time_max` of its first byte.
 pub struct FrameReader<R> {
     stream: R,
@@ -108,7 +108,7 @@ impl<R: Read> FrameReader<R> {
     }
 
     /// The payload of the next frame; `None` when the stream's time-out passed without one.
-    pub fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+    pub fn read(&mut self) -> Result<Option<Bytes>, FrameError> {
         loop {
             if let Some(payload) = self.buffered()? {
                 self.began = None;

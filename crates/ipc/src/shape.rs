@@ -45,8 +45,7 @@ const SUBSCRIBE: Shape = Shape(&[list(1, FEW_MAX), list(2, SOURCES_MAX)]);
 pub(crate) const REQUEST: Shape = Shape(&[one(3, &SCAN), one(7, &SUBSCRIBE)]);
 
 const TABLE: Shape = Shape(&[list(3, COLUMNS_MAX), list(4, FEW_MAX), list(8, FEW_MAX)]);
-const SERVER_HELLO: Shape =
-    Shape(&[many(7, TABLES_MAX, &TABLE), list(8, FEW_MAX), list(9, SOURCES_MAX)]);
+const SERVER_HELLO: Shape = Shape(&[many(7, TABLES_MAX, &TABLE), list(8, FEW_MAX), list(9, SOURCES_MAX)]);
 const BATCH: Shape = Shape(&[list(2, COLUMNS_MAX)]);
 const NOTES: Shape = Shape(&[list(1, NOTES_PER_FRAME_MAX)]);
 const EVENT: Shape = Shape(&[list(6, EVENT_FIELDS_MAX)]);

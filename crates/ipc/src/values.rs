@@ -281,16 +281,18 @@ mod tests {
 
     /// Columns as tables have them: of one class but for NULLs, or of any.
     fn column() -> impl Strategy<Value = Vec<Value<'static>>> {
-        let class = |n: usize| prop::collection::vec(value(), 0..300).prop_map(move |values| {
-            let keep = |v: &Value<'_>| match v {
-                Value::Null => true,
-                Value::Int(_) => n == 0,
-                Value::Real(_) => n == 1,
-                Value::Text(_) => n == 2,
-                Value::Blob(_) => n == 3,
-            };
-            values.into_iter().filter(keep).collect()
-        });
+        let class = |n: usize| {
+            prop::collection::vec(value(), 0..300).prop_map(move |values| {
+                let keep = |v: &Value<'_>| match v {
+                    Value::Null => true,
+                    Value::Int(_) => n == 0,
+                    Value::Real(_) => n == 1,
+                    Value::Text(_) => n == 2,
+                    Value::Blob(_) => n == 3,
+                };
+                values.into_iter().filter(keep).collect()
+            })
+        };
         prop_oneof![class(0), class(1), class(2), class(3), prop::collection::vec(value(), 0..300)]
     }
 

@@ -20,29 +20,42 @@ const OPS: [(Op, proto::Op); 8] = [
     (Op::Regexp, proto::Op::Regexp),
 ];
 
+/// Bytes of a request that are no values of constraints.
+const ENVELOPE_BYTES: usize = 16 << 10;
+/// Bytes of a value at most besides its text: a number, an end, a class.
+const VALUE_BYTES: usize = 13;
+/// The client ends its statement itself, in its own words; the collector's deadline is for a client that is gone.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Every operation, as messages name it.
 pub(crate) fn ops() -> Vec<i32> {
     OPS.iter().map(|(_, op)| (*op).into()).collect()
 }
 
 /// A query as a message. Constraints with an operation outside `filters` stay here: the statement tests them.
-pub(crate) fn scan(table: &str, query: &Query, filters: &[i32]) -> proto::Scan {
+///
+/// So do those that do not fit into a request of `bytes_max`.
+pub(crate) fn scan(table: &str, query: &Query, filters: &[i32], bytes_max: usize) -> proto::Scan {
     let mut values_left = CONSTRAINT_VALUES_MAX;
+    let mut bytes_left = bytes_max.saturating_sub(ENVELOPE_BYTES);
     let mut constraints = Vec::new();
     for constraint in &query.constraints {
         let Some((_, op)) = OPS.iter().find(|(op, _)| *op == constraint.op) else { continue };
-        let fits = constraint.values.len() <= values_left && constraints.len() < CONSTRAINTS_MAX;
-        let classes = constraint.values.iter().any(model::Value::is_null);
-        if !filters.contains(&i32::from(*op)) || !fits || classes {
+        let count = constraint.values.len();
+        let bytes = constraint.values.iter().map(|v| VALUE_BYTES + v.heap_bytes()).sum::<usize>();
+        let fits = count <= values_left && bytes <= bytes_left && constraints.len() < CONSTRAINTS_MAX;
+        let has_null = constraint.values.iter().any(model::Value::is_null);
+        if !filters.contains(&i32::from(*op)) || !fits || has_null {
             continue;
         }
-        values_left -= constraint.values.len();
+        values_left -= count;
+        bytes_left -= bytes;
         let mut writer = Writer::default();
         constraint.values.iter().for_each(|v| writer.push(v));
         constraints.push(proto::Constraint {
             column: constraint.column as u32,
             op: (*op).into(),
-            count: constraint.values.len() as u32,
+            count: count as u32,
             values: Some(writer.finish()),
         });
     }
@@ -52,7 +65,7 @@ pub(crate) fn scan(table: &str, query: &Query, filters: &[i32]) -> proto::Scan {
         used: query.used.bits(),
         constraints,
         rows_wanted: query.rows_wanted,
-        time_left_ms: query.run.time_left().map(ms),
+        time_left_ms: query.run.time_left().map(|left| ms(left + GRACE)),
         memory_bytes_max: query.run.memory_max().saturating_sub(query.run.held()),
         now_ns: since_epoch(query.run.now()),
         // Who wants few rows takes the first batch, and asks for more only if that was not enough.
