@@ -66,6 +66,15 @@ impl Writer {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    /// Takes the last value back.
+    pub(crate) fn pop(&mut self) {
+        self.classes.pop();
+        let rows = self.classes.len();
+        self.numbers.truncate(rows);
+        self.ends.truncate(rows);
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
+
     /// The column as a message; the writer is empty after it.
     pub(crate) fn finish(&mut self) -> proto::Values {
         let column = std::mem::take(self);
@@ -328,6 +337,22 @@ mod tests {
             };
             if let Ok(column) = Column::new(values, rows) {
                 (0..=rows).for_each(|row| drop(column.get(row).into_owned()));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_that_is_taken_back_leaves_no_trace(values in column(), extra in value()) {
+            let mut writer = Writer::default();
+            for value in &values {
+                writer.push(&extra);
+                writer.pop();
+                writer.push(value);
+            }
+            let column = Column::new(writer.finish(), values.len()).unwrap();
+            for (row, value) in values.iter().enumerate() {
+                prop_assert!(same(&column.get(row), value));
             }
         }
     }

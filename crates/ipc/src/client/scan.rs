@@ -20,11 +20,12 @@ pub struct RemoteScan {
     /// The collector sent its end.
     ended: bool,
     busy: bool,
+    begun: bool,
 }
 
 impl RemoteScan {
     pub(super) fn new(link: Arc<Link>, id: u64, run: Run) -> RemoteScan {
-        RemoteScan { link, id, run, batch: None, row: 0, ended: false, busy: false }
+        RemoteScan { link, id, run, batch: None, row: 0, ended: false, busy: false, begun: false }
     }
 
     /// Whether it failed because the collector had too much to do.
@@ -36,7 +37,10 @@ impl RemoteScan {
         if self.ended {
             return Ok(None);
         }
-        self.link.replenish(self.id)?;
+        // Not before the first: what was granted at the start is all that a LIMIT may need.
+        if std::mem::replace(&mut self.begun, true) {
+            self.link.replenish(self.id)?;
+        }
         loop {
             let run = &self.run;
             match self.link.next(self.id, || Ok(run.check()?))? {

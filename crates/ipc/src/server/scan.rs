@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use collector::Filter;
+use collector::{Filter, Scan};
 use model::{Note, Run, ScanError, Value};
 
 use super::connection::{Connection, NoCredit, Running, push};
@@ -73,6 +73,15 @@ struct Sending<'s> {
     rows_read: u64,
 }
 
+/// What became of one row.
+enum Step {
+    /// It is part of the batch now, with so many bytes.
+    Sent(usize),
+    Refused,
+    /// There was none.
+    End,
+}
+
 impl Sending<'_> {
     fn run(&self) -> &Run {
         &self.asked.query.run
@@ -92,26 +101,22 @@ impl Sending<'_> {
             self.credit()?;
             let (mut rows, mut bytes, began) = (0, 0, Instant::now());
             let ended = loop {
-                if self.rows_read.is_multiple_of(POLL_EVERY) {
-                    query.run.check()?;
-                }
-                if !scan.advance()? {
-                    break true;
-                }
-                self.rows_read += 1;
-                if filter.wants(|column| scan.value(column)) {
-                    bytes += self.push(&*scan)?;
-                    rows += 1;
+                match self.step(&mut *scan, &filter) {
+                    Ok(Step::Sent(size)) => (rows, bytes) = (rows + 1, bytes + size),
+                    Ok(Step::Refused) => {}
+                    Ok(Step::End) => break Ok(true),
+                    Err(error) => break Err(error),
                 }
                 let late = || rows > 0 && began.elapsed() > BATCH_TIME_MAX;
                 if rows >= batch_rows || bytes >= BATCH_BYTES || late() {
-                    break false;
+                    break Ok(false);
                 }
             };
             // A getter that was stopped in the middle had no way to say so but NULL.
             query.run.check()?;
+            // The rows before an error are rows all the same.
             self.batch(rows);
-            if ended {
+            if ended? {
                 return Ok(());
             }
             let sent = self.connection.send(&self.out);
@@ -132,20 +137,31 @@ impl Sending<'_> {
         })
     }
 
-    /// Adds the current row to the batch; the bytes of its values.
-    fn push(&mut self, scan: &dyn collector::Scan) -> Result<usize, ScanError> {
+    /// Reads one row, and adds it to the batch if it is wanted.
+    fn step(&mut self, scan: &mut dyn Scan, filter: &Filter) -> Result<Step, ScanError> {
+        if self.rows_read.is_multiple_of(POLL_EVERY) {
+            self.run().check()?;
+        }
+        if !scan.advance()? {
+            return Ok(Step::End);
+        }
+        self.rows_read += 1;
+        if !filter.wants(|column| scan.value(column)) {
+            return Ok(Step::Refused);
+        }
         let most = self.connection.frame_bytes_max().saturating_sub(ENVELOPE_BYTES + BATCH_BYTES);
         let mut bytes = 0;
-        for (writer, column) in self.writers.iter_mut().zip(&self.columns) {
-            let value: Value<'_> = scan.value(*column);
+        for n in 0..self.columns.len() {
+            let value: Value<'_> = scan.value(self.columns[n]);
             bytes += size_of::<i64>() + value.heap_bytes();
             if bytes > most {
+                self.writers[..n].iter_mut().for_each(Writer::pop);
                 let table = &self.asked.query.schema.name;
                 return Err(ScanError::Failed(format!("a row of {table} is larger than {most} bytes")));
             }
-            writer.push(&value);
+            self.writers[n].push(&value);
         }
-        Ok(bytes)
+        Ok(Step::Sent(bytes))
     }
 
     /// Appends the frames of a batch, and before it of what could not be seen so far.

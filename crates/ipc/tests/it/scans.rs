@@ -22,6 +22,11 @@ fn here(table: &str, query: &Query) -> Vec<Vec<Value<'static>>> {
     rows
 }
 
+/// A query whose first row is sent by itself.
+fn one(client: &Client, table: &str) -> Query {
+    Query { rows_wanted: Some(1), ..all(client, table) }
+}
+
 #[test]
 fn the_rows_of_a_scan_are_those_that_the_table_gives_here() {
     let bench = Bench::start(ServerLimits::default());
@@ -153,7 +158,7 @@ fn what_could_not_be_seen_there_is_noted_here() {
 fn a_cancelled_query_answers_soon_and_stops_the_scan_there() {
     let bench = Bench::start(ServerLimits::default());
     let client = bench.client();
-    let query = all(&client, "silent");
+    let query = one(&client, "silent");
     let mut scan = client.scan("silent", &query).unwrap();
     assert!(scan.advance().unwrap());
     let canceller = query.run.clone();
@@ -175,7 +180,7 @@ fn a_cancelled_query_answers_soon_and_stops_the_scan_there() {
 fn a_deadline_ends_a_scan_in_the_words_of_its_statement() {
     let bench = Bench::start(ServerLimits::default());
     let client = bench.client();
-    let mut query = all(&client, "silent");
+    let mut query = one(&client, "silent");
     let limit = Duration::from_millis(150);
     query.run = run(limit);
     let mut scan = client.scan("silent", &query).unwrap();
@@ -187,12 +192,18 @@ fn a_deadline_ends_a_scan_in_the_words_of_its_statement() {
 fn a_client_that_vanishes_stops_its_scans() {
     let bench = Bench::start(ServerLimits::default());
     let client = bench.client();
-    let query = all(&client, "silent");
+    let query = one(&client, "silent");
     let mut scan = client.scan("silent", &query).unwrap();
     assert!(scan.advance().unwrap());
+    // So that the table is at work, and not waiting to be asked.
+    let asked = Query { rows_wanted: None, ..query };
+    let other = client.scan("silent", &asked).unwrap();
+    wait_until("both run", || bench.server.counts().scans_now == 2);
     // Neither a Cancel nor a word: the end of its stream, as after kill -9.
     client.abandon();
     wait_until("the table is told", || bench.seen.stopped.load(Ordering::Relaxed) == 1);
+    wait_until("both scans are over", || bench.server.counts().scans_now == 0);
+    drop(other);
     wait_until("the connection is gone", || bench.server.counts().connections_now == 0);
 }
 
@@ -311,7 +322,7 @@ fn a_socket_serves_and_tells_who_asks() {
     let taken = ipc::SocketListener::bind(&bind).unwrap_err();
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     assert!(server.stop(SOON));
-    let lost = rows(client.scan("numbers", &query).unwrap_or_else(|e| panic!("{e}")), &query.schema);
+    let lost = client.scan("numbers", &query).and_then(|scan| rows(scan, &query.schema));
     assert!(matches!(lost, Err(ScanError::Unreachable { .. })), "{lost:?}");
 }
 
@@ -333,11 +344,11 @@ fn a_socket_that_nobody_listens_at_is_taken_over_and_a_file_is_not() {
 fn a_server_that_stops_ends_what_runs() {
     let mut bench = Bench::start(ServerLimits::default());
     let client = bench.client();
-    let query = all(&client, "silent");
+    let query = one(&client, "silent");
     let mut scan = client.scan("silent", &query).unwrap();
     assert!(scan.advance().unwrap());
     assert!(bench.server.stop(SOON));
     let lost = scan.advance().unwrap_err();
     assert!(matches!(&lost, ScanError::Unreachable { collector, .. } if collector == "laboratory"), "{lost}");
-    assert_eq!(bench.seen.stopped.load(Ordering::Relaxed), 1);
+    assert_eq!((bench.server.counts().scans_now, bench.server.counts().cancelled), (0, 1));
 }
