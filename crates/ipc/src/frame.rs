@@ -208,3 +208,149 @@ fn read_body(stream: &mut impl Read, large: &mut Large) -> io::Result<usize> {
 fn checked(payload: Bytes, sum: u32) -> Result<Bytes, FrameError> {
     if crc32fast::hash(&payload) == sum { Ok(payload) } else { Err(FrameError::Checksum) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives bytes in pieces of the given sizes, then its end; a size of 0 is a time-out.
+    struct Pieces {
+        bytes: Vec<u8>,
+        at: usize,
+        sizes: Vec<usize>,
+        turn: usize,
+    }
+
+    impl Pieces {
+        fn new(bytes: Vec<u8>, sizes: Vec<usize>) -> Pieces {
+            Pieces { bytes, at: 0, sizes, turn: 0 }
+        }
+    }
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.turn += 1;
+            let size = self.sizes.get(self.turn % self.sizes.len().max(1)).copied().unwrap_or(usize::MAX);
+            if size == 0 && !self.turn.is_multiple_of(7) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let count = size.max(1).min(buffer.len()).min(self.bytes.len() - self.at);
+            buffer[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
+            self.at += count;
+            Ok(count)
+        }
+    }
+
+    const SOME_TIME: Duration = Duration::from_secs(60);
+
+    fn reader(bytes: Vec<u8>, sizes: Vec<usize>, most: u32) -> FrameReader<Pieces> {
+        FrameReader::new(Pieces::new(bytes, sizes), most, SOME_TIME)
+    }
+
+    fn read_all<R: Read>(reader: &mut FrameReader<R>) -> (Vec<Bytes>, FrameError) {
+        let mut frames = Vec::new();
+        loop {
+            match reader.read() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => {}
+                Err(error) => return (frames, error),
+            }
+        }
+    }
+
+    fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let payload = prop_oneof![
+            8 => prop::collection::vec(any::<u8>(), 0..300),
+            1 => (any::<u8>(), READ_BYTES - 20..READ_BYTES + 20).prop_map(|(b, n)| vec![b; n]),
+            1 => (any::<u8>(), 0..5 * READ_BYTES).prop_map(|(b, n)| vec![b; n]),
+        ];
+        prop::collection::vec(payload, 0..8)
+    }
+
+    fn stream(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut stream = Vec::new();
+        payloads.iter().for_each(|p| append(&mut stream, |out| out.extend_from_slice(p)));
+        stream
+    }
+
+    fn sizes() -> impl Strategy<Value = Vec<usize>> {
+        prop::collection::vec(prop_oneof![Just(0), 1_usize..20, 1..200_000_usize], 1..10)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn frames_arrive_whole_however_they_are_cut(payloads in payloads(), sizes in sizes()) {
+            let (frames, end) = read_all(&mut reader(stream(&payloads), sizes, 1 << 20));
+            prop_assert!(matches!(end, FrameError::Closed), "{end}");
+            prop_assert_eq!(frames, payloads);
+        }
+
+        #[test]
+        fn a_stream_that_ends_early_gives_whole_frames_and_says_truncated(
+            payloads in payloads(), sizes in sizes(), cut in any::<prop::sample::Index>(),
+        ) {
+            let whole = stream(&payloads);
+            let cut = cut.index(whole.len() + 1);
+            let (frames, end) = read_all(&mut reader(whole[..cut].to_vec(), sizes, 1 << 20));
+            let mut ends = payloads.iter().scan(0, |at, p| { *at += HEADER_BYTES + p.len(); Some(*at) });
+            let at_end = cut == 0 || ends.any(|end| end == cut);
+            let said = matches!(end, FrameError::Closed) == at_end && matches!(end, FrameError::Truncated) != at_end;
+            prop_assert!(said, "{end}");
+            prop_assert_eq!(&frames[..], &payloads[..frames.len()]);
+        }
+
+        #[test]
+        fn a_damaged_bit_never_passes(payloads in payloads(), at in any::<prop::sample::Index>(), bit in 0..8) {
+            let mut damaged = stream(&payloads);
+            prop_assume!(!damaged.is_empty());
+            let at = at.index(damaged.len());
+            damaged[at] ^= 1 << bit;
+            let (frames, end) = read_all(&mut reader(damaged, vec![usize::MAX], 1 << 20));
+            let named =
+                matches!(end, FrameError::Checksum | FrameError::TooLarge { .. } | FrameError::Truncated);
+            prop_assert!(named, "{end}");
+            prop_assert_eq!(&frames[..], &payloads[..frames.len()]);
+            prop_assert!(frames.len() < payloads.len());
+        }
+    }
+
+    #[test]
+    fn a_header_alone_takes_no_memory_for_its_body() {
+        let mut header = (32_u32 << 20).to_le_bytes().to_vec();
+        header.extend([0; 4]);
+        let mut reader = reader(header, vec![1], 32 << 20);
+        let (_, end) = read_all(&mut reader);
+        assert!(matches!(end, FrameError::Truncated));
+        assert!(reader.held() <= 2 * READ_BYTES, "{}", reader.held());
+    }
+
+    #[test]
+    fn memory_follows_what_arrives() {
+        let mut begun = (32_u32 << 20).to_le_bytes().to_vec();
+        begun.resize(1 << 20, 0);
+        let mut reader = reader(begun, vec![10_000], 32 << 20);
+        let (_, end) = read_all(&mut reader);
+        assert!(matches!(end, FrameError::Truncated));
+        assert!(reader.held() <= (2 << 20) + 2 * READ_BYTES, "{}", reader.held());
+    }
+
+    #[test]
+    fn a_length_past_the_limit_is_refused_before_its_body() {
+        let mut bytes = 101_u32.to_le_bytes().to_vec();
+        bytes.resize(2000, 0);
+        let mut reader = reader(bytes, vec![HEADER_BYTES], 100);
+        let (_, end) = read_all(&mut reader);
+        assert!(matches!(end, FrameError::TooLarge { bytes: 101, most: 100 }));
+        assert_eq!(reader.stream.at, HEADER_BYTES);
+    }
+
+    #[test]
+    fn a_frame_that_was_begun_has_to_end_in_time() {
+        let begun = stream(&[vec![1; 100]])[..50].to_vec();
+        let mut reader = FrameReader::new(Pieces::new(begun, vec![25, 0]), 100, Duration::ZERO);
+        assert!(matches!(read_all(&mut reader).1, FrameError::TooSlow(_)));
+    }
+}

@@ -16,10 +16,40 @@ mod transport;
 mod values;
 mod wire;
 
-pub use client::{Client, ConnectError, Health, Hello, RemoteScan, Subscription, Timing};
+/// The messages as they are on the wire, for tests and fuzzing of what a peer may send.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::proto;
+    pub use prost::Message;
+
+    use crate::client::decoded;
+    use crate::frame::FrameError;
+
+    /// A request as a server takes it from a frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`].
+    pub fn request(payload: &[u8]) -> Result<proto::Request, FrameError> {
+        crate::wire::request(payload.to_vec().into())
+    }
+
+    /// An answer as a client takes it from a frame, with all that it does before it hands it on.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`].
+    pub fn answer(payload: &[u8]) -> Result<(), FrameError> {
+        decoded(crate::wire::answer(payload.to_vec().into())?)
+    }
+}
+
+pub use client::{
+    BackoffSettings, BreakerSettings, BreakerState, Client, Clock, CollectorScan, CollectorStatus,
+    Collectors, ConnectError, Endpoint, Health, Hello, RemoteScan, Settings, Subscription, SystemClock,
+    Timing,
+};
 pub use events::{Delivery, EventStream, Interest, SourceFacts};
 pub use frame::{FrameError, FrameReader, HEADER_BYTES, append};
 pub use limits::*;
-pub use metrics::{FrameCounts, ServerCounts};
+pub use metrics::{CollectorCounts, FrameCounts, ServerCounts};
 pub use server::{Identity, Offer, Server, ServerLimits, Service};
 pub use transport::{Bind, Listener, Peer, PipeListener, SocketListener, Transport, connect, pipe};

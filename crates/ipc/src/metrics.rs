@@ -115,3 +115,25 @@ counters! {
         bytes_sent,
     }
 }
+
+counters! {
+    /// What became of the requests to one collector.
+    CollectorCounters, CollectorCounts {
+        /// Connections that were made.
+        connections,
+        /// Connections that could not be made.
+        unreachable,
+        /// Scans that were begun.
+        scans,
+        /// Scans that lost their connection.
+        lost,
+        /// Scans that the collector turned away because it had too much to do.
+        busy,
+        /// Scans that another collector did in its place.
+        failed_over,
+        /// Times that its breaker opened.
+        opened,
+        /// Requests that the open breaker held back.
+        held_back,
+    }
+}

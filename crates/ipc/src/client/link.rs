@@ -68,9 +68,15 @@ struct State {
     /// Somebody reads.
     reading: bool,
     /// Why the connection is of no use any more.
-    dead: Option<String>,
+    dead: Option<Dead>,
     heard: Instant,
     pinged: Option<Instant>,
+}
+
+struct Dead {
+    why: String,
+    /// It did not close the connection, it just did not answer.
+    silent: bool,
 }
 
 struct Reading {
@@ -123,6 +129,11 @@ impl Link {
         lock(&self.state).dead.is_none()
     }
 
+    /// Whether the connection was given up because nothing came over it.
+    pub(super) fn is_silent(&self) -> bool {
+        lock(&self.state).dead.as_ref().is_some_and(|dead| dead.silent)
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         lock(&self.state).slots.len()
     }
@@ -155,8 +166,8 @@ impl Link {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         {
             let mut state = lock(&self.state);
-            if let Some(why) = &state.dead {
-                return Err(self.lost(why));
+            if let Some(dead) = &state.dead {
+                return Err(self.lost(&dead.why));
             }
             if state.slots.is_empty() {
                 // Nobody listened until now, so silence says nothing.
@@ -211,7 +222,11 @@ impl Link {
 
     /// Ends the connection; the first reason is the one that is told.
     pub(super) fn die(&self, why: &str) {
-        lock(&self.state).dead.get_or_insert_with(|| why.to_owned());
+        self.end(Dead { why: why.to_owned(), silent: false });
+    }
+
+    fn end(&self, dead: Dead) {
+        lock(&self.state).dead.get_or_insert(dead);
         self.stream.shutdown();
         self.changed.notify_all();
     }
@@ -227,8 +242,8 @@ impl Link {
             if let Some(answer) = state.slots.get_mut(&id).and_then(|slot| slot.waiting.pop_front()) {
                 return Ok(answer);
             }
-            if let Some(why) = &state.dead {
-                return Err(self.lost(why));
+            if let Some(dead) = &state.dead {
+                return Err(self.lost(&dead.why));
             }
             if state.reading {
                 let every = self.timing.poll_every;
@@ -264,28 +279,7 @@ impl Link {
     }
 
     fn place(&self, id: u64, body: Option<answer::Body>) -> Result<(), FrameError> {
-        use answer::Body;
-        let malformed = |why: &str| FrameError::Malformed(why.to_owned());
-        let incoming = match body {
-            Some(Body::Batch(batch)) => Some(Incoming::Batch(Batch::new(batch).map_err(malformed)?)),
-            Some(Body::Notes(notes)) => Some(Incoming::Notes(notes.notes)),
-            Some(Body::Events(events)) => Some(Incoming::Events(wire::delivered(events).map_err(malformed)?)),
-            Some(Body::Health(health)) => Some(Incoming::Health(
-                health
-                    .parts
-                    .into_iter()
-                    .map(|p| Health { name: p.name, healthy: p.healthy, detail: p.detail })
-                    .collect(),
-            )),
-            Some(Body::Pong(_)) => Some(Incoming::Pong),
-            Some(Body::End(end)) => Some(Incoming::End(end.failure)),
-            Some(Body::Unsupported(why)) => Some(Incoming::Unsupported(why.reason)),
-            Some(Body::Refused(refused)) => {
-                return Err(FrameError::Malformed(format!("it ended the connection: {}", refused.reason)));
-            }
-            // A second hello, or something newer than this program.
-            Some(Body::Hello(_)) | None => None,
-        };
+        let incoming = incoming(body)?;
         let mut state = lock(&self.state);
         (state.heard, state.pinged) = (Instant::now(), None);
         let Some(incoming) = incoming else { return Ok(()) };
@@ -309,7 +303,7 @@ impl Link {
                 let silence: Duration = state.heard.elapsed();
                 drop(state);
                 let why = format!("it gave no sign of life for {} ms", silence.as_millis());
-                self.die(&why);
+                self.end(Dead { why: why.clone(), silent: true });
                 Err(self.lost(why))
             }
             None if state.heard.elapsed() >= self.timing.ping_after => {
@@ -320,6 +314,30 @@ impl Link {
             _ => Ok(()),
         }
     }
+}
+
+fn malformed(why: &str) -> FrameError {
+    FrameError::Malformed(why.to_owned())
+}
+
+/// What a message says to the request that it answers; `None` for what is of no concern to any.
+pub(super) fn incoming(body: Option<answer::Body>) -> Result<Option<Incoming>, FrameError> {
+    use answer::Body;
+    let health = |p: proto::Part| Health { name: p.name, healthy: p.healthy, detail: p.detail };
+    Ok(Some(match body {
+        Some(Body::Batch(batch)) => Incoming::Batch(Batch::new(batch).map_err(malformed)?),
+        Some(Body::Notes(notes)) => Incoming::Notes(notes.notes),
+        Some(Body::Events(events)) => Incoming::Events(wire::delivered(events).map_err(malformed)?),
+        Some(Body::Health(parts)) => Incoming::Health(parts.parts.into_iter().map(health).collect()),
+        Some(Body::Pong(_)) => Incoming::Pong,
+        Some(Body::End(end)) => Incoming::End(end.failure),
+        Some(Body::Unsupported(why)) => Incoming::Unsupported(why.reason),
+        Some(Body::Refused(refused)) => {
+            return Err(FrameError::Malformed(format!("it ended the connection: {}", refused.reason)));
+        }
+        // A second hello, or something newer than this program.
+        Some(Body::Hello(_)) | None => return Ok(None),
+    }))
 }
 
 /// Whether a failure says that the collector had too much to do.

@@ -1,6 +1,12 @@
 //! The asking end of one connection.
 
+mod backoff;
 mod batch;
+mod breaker;
+mod clock;
+mod collectors;
+mod endpoint;
+mod failover;
 mod link;
 mod scan;
 mod subscription;
@@ -10,16 +16,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Capabilities, Query, ScanError, TableSchema};
+use model::{Capabilities, Query, ScanError, Stop, TableSchema};
 
 use crate::events::{Interest, SourceFacts};
 use crate::frame::{FrameError, FrameReader};
-use crate::limits::{
-    CREDIT, FRAME_BYTES_MAX, FRAME_TIME_MAX, HANDSHAKE_TIME_MAX, VERSION_MAJOR, VERSION_MINOR,
-};
+use crate::limits::{CREDIT, FRAME_BYTES_MAX, FRAME_TIME_MAX, VERSION_MAJOR, VERSION_MINOR};
 use crate::proto::{self, answer, request};
 use crate::transport::{ReadHalf, Transport, connect, write_all};
 use crate::wire;
+pub use backoff::BackoffSettings;
+pub use breaker::{BreakerSettings, BreakerState};
+pub use clock::{Clock, SystemClock};
+pub use collectors::{CollectorStatus, Collectors, Settings};
+pub use endpoint::Endpoint;
+pub use failover::CollectorScan;
 use link::{Incoming, Link};
 pub use scan::RemoteScan;
 pub use subscription::Subscription;
@@ -40,7 +50,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Timing {
-            handshake_time_max: HANDSHAKE_TIME_MAX,
+            handshake_time_max: Duration::from_millis(900),
             poll_every: Duration::from_millis(50),
             ping_after: Duration::from_millis(200),
             silence_max: Duration::from_millis(650),
@@ -63,6 +73,9 @@ pub enum ConnectError {
     /// Nothing answered in time.
     #[error("it did not answer within {0:?}")]
     Silent(Duration),
+    /// The statement that wanted the connection was told to stop.
+    #[error("{0}")]
+    Stopped(Stop),
 }
 
 /// How one part of a collector is.
@@ -164,7 +177,16 @@ impl Client {
     /// # Errors
     /// See [`ConnectError`].
     pub fn over(stream: Arc<dyn Transport>, timing: Timing) -> Result<Client, ConnectError> {
-        let greeted = greet(&stream, timing);
+        Client::over_unless(stream, timing, || Ok(()))
+    }
+
+    /// [`Client::over`], given up as soon as `check` fails.
+    pub(crate) fn over_unless(
+        stream: Arc<dyn Transport>,
+        timing: Timing,
+        check: impl Fn() -> Result<(), Stop>,
+    ) -> Result<Client, ConnectError> {
+        let greeted = greet(&stream, timing, check);
         let (hello, reader) = greeted.inspect_err(|_| stream.shutdown())?;
         let link = Link::new(stream, reader, hello.collector_name.clone(), timing);
         Ok(Client { link: Arc::new(link), hello: Arc::new(hello) })
@@ -280,7 +302,11 @@ pub(crate) fn same_columns(a: &TableSchema, b: &TableSchema) -> bool {
 
 type Greeted = (Hello, FrameReader<ReadHalf>);
 
-fn greet(stream: &Arc<dyn Transport>, timing: Timing) -> Result<Greeted, ConnectError> {
+fn greet(
+    stream: &Arc<dyn Transport>,
+    timing: Timing,
+    check: impl Fn() -> Result<(), Stop>,
+) -> Result<Greeted, ConnectError> {
     let began = Instant::now();
     stream.set_timeouts(timing.poll_every, timing.poll_every)?;
     let hello = proto::ClientHello {
@@ -300,7 +326,9 @@ fn greet(stream: &Arc<dyn Transport>, timing: Timing) -> Result<Greeted, Connect
     let payload = loop {
         match reader.read() {
             Ok(Some(payload)) => break payload,
-            Ok(None) if began.elapsed() < timing.handshake_time_max => {}
+            Ok(None) if began.elapsed() < timing.handshake_time_max => {
+                check().map_err(ConnectError::Stopped)?
+            }
             Ok(None) => return Err(ConnectError::Silent(timing.handshake_time_max)),
             Err(_) if written.is_err() => return Err(written.err().map_or_else(closed, ConnectError::Io)),
             Err(FrameError::Io(error)) => return Err(error.into()),
@@ -318,6 +346,19 @@ fn greet(stream: &Arc<dyn Transport>, timing: Timing) -> Result<Greeted, Connect
         Some(answer::Body::Refused(refused)) => Err(ConnectError::Refused(refused.reason)),
         _ => Err(malformed("the first answer is no hello".into())),
     }
+}
+
+/// Reads all that an answer holds, as tests of hostile answers want it.
+pub(crate) fn decoded(answer: proto::Answer) -> Result<(), FrameError> {
+    let malformed = |why: String| FrameError::Malformed(why);
+    if let Some(answer::Body::Hello(hello)) = answer.body {
+        return Hello::new(hello).map(drop).map_err(malformed);
+    }
+    if let Some(Incoming::Batch(batch)) = link::incoming(answer.body)? {
+        let places = (0..batch.rows()).flat_map(|row| (0..64).map(move |column| (row, column)));
+        places.for_each(|(row, column)| drop(batch.value(row, column).into_owned()));
+    }
+    Ok(())
 }
 
 fn closed() -> ConnectError {

@@ -33,6 +33,31 @@ impl RemoteScan {
         self.busy
     }
 
+    /// Whether it failed because the collector gave no sign of life.
+    pub(super) fn is_silent(&self) -> bool {
+        self.link.is_silent()
+    }
+
+    /// [`Scan::keep`], with the current row too.
+    pub(super) fn keep_all(self, query: &Query) -> Result<Arc<dyn Snapshot>, ScanError> {
+        let given = self.row;
+        self.keep_from(given, query)
+    }
+
+    /// Keeps what is left, from a row of the current batch on.
+    fn keep_from(mut self, row: usize, query: &Query) -> Result<Arc<dyn Snapshot>, ScanError> {
+        let mut kept = Batches::default();
+        if let Some(batch) = self.batch.take() {
+            query.run.hold(batch.bytes())?;
+            kept = Batches::begin(batch, row);
+        }
+        while let Some(batch) = self.next_batch()? {
+            query.run.hold(batch.bytes())?;
+            kept.push(batch);
+        }
+        Ok(kept.shared())
+    }
+
     fn next_batch(&mut self) -> Result<Option<Batch>, ScanError> {
         if self.ended {
             return Ok(None);
@@ -101,19 +126,9 @@ impl Scan for RemoteScan {
         self.batch.as_ref().map_or(Value::Null, |batch| batch.value(self.row, column))
     }
 
-    fn keep(mut self: Box<Self>, query: &Query) -> Result<Arc<dyn Snapshot>, ScanError> {
-        let mut kept = match self.batch.take() {
-            Some(batch) => {
-                query.run.hold(batch.bytes())?;
-                Batches::begin(batch, self.row + 1)
-            }
-            None => Batches::default(),
-        };
-        while let Some(batch) = self.next_batch()? {
-            query.run.hold(batch.bytes())?;
-            kept.push(batch);
-        }
-        Ok(kept.shared())
+    fn keep(self: Box<Self>, query: &Query) -> Result<Arc<dyn Snapshot>, ScanError> {
+        let given = if self.batch.is_some() { self.row + 1 } else { 0 };
+        self.keep_from(given, query)
     }
 }
 

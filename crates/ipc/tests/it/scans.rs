@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use collector::{AnyTable, Scan};
+use collector::Scan;
 use ipc::{Client, ConnectError, Interest, Server, ServerLimits, Timing};
 use model::{ColumnMask, Constraint, Domain, Op, Query, ScanError, Stop, Value};
 

@@ -91,14 +91,16 @@ static SILENT: Table<Number, Arc<Seen>> = Table {
     scan: |seen, query| {
         let (seen, run) = (seen.clone(), query.run.clone());
         Ok(Box::new((0..).map(move |n| {
-            while n > 0 {
+            if n == 0 {
+                return Ok(Number { n, seen: seen.clone() });
+            }
+            loop {
                 std::thread::sleep(Duration::from_millis(5));
                 if let Err(stop) = run.check() {
                     seen.stopped.fetch_add(1, Ordering::Relaxed);
                     return Err(stop.into());
                 }
             }
-            Ok(Number { n, seen: seen.clone() })
         })))
     },
     examples: &[],
