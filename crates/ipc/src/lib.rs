@@ -9,7 +9,8 @@ mod events;
 mod frame;
 mod limits;
 mod metrics;
-mod proto;
+#[doc(hidden)]
+pub mod proto;
 mod server;
 mod shape;
 mod transport;
@@ -19,7 +20,7 @@ mod wire;
 /// The messages as they are on the wire, for tests and fuzzing of what a peer may send.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::proto;
+    use crate::proto;
     pub use prost::Message;
 
     use crate::client::decoded;
