@@ -292,7 +292,10 @@ fn whatever_is_sent_the_next_client_is_served() {
     let honest = conversation();
     let damage = (any::<prop::sample::Index>(), 0..4_u8, any::<u8>());
     let cases = (prop::collection::vec(damage, 0..4), prop::collection::vec(1_usize..60, 1..8));
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(96));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(96)
+    });
     let ran = runner.run(&cases, |(damages, sizes)| {
         let mut bytes = honest.clone();
         for (at, how, byte) in damages {
