@@ -35,3 +35,5 @@ mod shell;
 mod tidy;
 /// Rows next to what ps, ss, stat, getent, findmnt, ip, dpkg-query, sysctl … say.
 mod truth;
+/// Rows that a collector filters are those that SQLite keeps.
+mod wire;

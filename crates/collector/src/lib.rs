@@ -6,6 +6,7 @@
 mod contents;
 mod event_source;
 mod filesystem;
+mod filter;
 mod host;
 mod masking;
 mod process;
@@ -20,6 +21,9 @@ mod unread;
 pub use contents::Contents;
 pub use event_source::{EventSource, Observation, SourceError};
 pub use filesystem::FilesystemStats;
+#[doc(hidden)]
+pub use filter::{Case, conformance};
+pub use filter::{Filter, regex};
 pub use host::{Entries, Entry, FileId, Host};
 pub use masking::{MASK, Masked, Masking, mask_arguments, mask_line};
 pub use process::{Process, ProcessCollector, ProcessQuery, ProcessReader, ProcessRecords, Reads};

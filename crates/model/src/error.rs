@@ -11,6 +11,14 @@ pub enum ScanError {
     /// The table could not be read at all; the message says what to do about it.
     #[error("{0}")]
     Failed(String),
+    /// The collector that serves the table cannot be reached, or was lost before the scan ended.
+    #[error("the collector {collector} cannot be reached: {why}")]
+    Unreachable {
+        /// Its name.
+        collector: String,
+        /// What happened.
+        why: String,
+    },
 }
 
 impl From<Stop> for ScanError {

@@ -626,7 +626,10 @@ fn required(schema: &TableSchema) -> SqlError {
 pub(crate) fn scan_error(schema: &TableSchema, error: ScanError) -> SqlError {
     match error {
         ScanError::Stopped(stop) => stopped(stop),
-        ScanError::Failed(why) => SqlError::new(ErrorKind::Table, format!("{}: {why}", schema.name)),
+        // The error of a collector that is away names the collector.
+        other @ (ScanError::Failed(_) | ScanError::Unreachable { .. }) => {
+            SqlError::new(ErrorKind::Table, format!("{}: {other}", schema.name))
+        }
     }
 }
 

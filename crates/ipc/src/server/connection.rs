@@ -1,0 +1,382 @@
+//! One connection: its handshake, its requests, and the one place that writes to it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use model::{Run, ScanError, TableSchema};
+use prost::Message;
+
+use super::{Offer, Shared, TICK, events, scan};
+use crate::frame::{FrameError, FrameReader, append};
+use crate::limits::{
+    CLIENT_HELLO_BYTES_MAX, CREDIT_MAX, FRAME_BYTES_MAX, REQUEST_BYTES_MAX, VERSION_MAJOR, VERSION_MINOR,
+};
+use crate::metrics::{add, count};
+use crate::proto::{self, Answer, answer, request};
+use crate::transport::{Peer, ReadHalf, Transport, write_all};
+use crate::wire::{self, Grant};
+
+/// How long a peer that is refused has to take the reason.
+const REFUSAL_TIME_MAX: Duration = Duration::from_millis(200);
+
+/// Appends an answer as a frame.
+pub(super) fn push(out: &mut Vec<u8>, id: u64, body: answer::Body) {
+    // Growing a Vec is the only way in which encoding could fail, and a Vec grows.
+    append(out, |payload| {
+        let _ = Answer { id, body: Some(body) }.encode(payload);
+    });
+}
+
+/// Tells a peer why its connection ends, and ends it.
+pub(super) fn refuse(stream: &dyn Transport, reason: &str) {
+    let mut out = Vec::new();
+    push(&mut out, 0, answer::Body::Refused(proto::Refused { reason: reason.into() }));
+    if stream.set_timeouts(REFUSAL_TIME_MAX, REFUSAL_TIME_MAX).is_ok() {
+        let _ = write_all(stream, &out, REFUSAL_TIME_MAX);
+    }
+    stream.shutdown();
+}
+
+/// An open connection, as its scans and subscriptions see it.
+pub(super) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    stream: Arc<dyn Transport>,
+    /// One frame after the other: a frame is never torn by another.
+    writing: Mutex<()>,
+    gone: AtomicBool,
+    running: Mutex<HashMap<u64, Arc<Running>>>,
+    offer: Offer,
+    /// Bytes of the largest payload that the client takes.
+    frame_bytes_max: AtomicU32,
+}
+
+/// A request that runs.
+pub(super) struct Running {
+    /// Of a scan; a subscription has one only to be cancelled by.
+    pub(super) run: Run,
+    credit: Mutex<u32>,
+    granted: Condvar,
+}
+
+/// Why a request may not go on sending.
+pub(super) enum NoCredit {
+    Cancelled(ScanError),
+    /// The client took nothing for too long.
+    Stalled,
+}
+
+impl Running {
+    pub(super) fn new(run: Run, credit: u32) -> Arc<Running> {
+        Arc::new(Running { run, credit: Mutex::new(credit.min(CREDIT_MAX)), granted: Condvar::new() })
+    }
+
+    pub(super) fn cancel(&self) {
+        self.run.cancel();
+        // Under the lock, or a thread between its look at the run and its wait would miss it.
+        drop(self.credit.lock().unwrap_or_else(PoisonError::into_inner));
+        self.granted.notify_all();
+    }
+
+    fn grant(&self, more: u32) {
+        let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
+        *credit = credit.saturating_add(more).min(CREDIT_MAX);
+        self.granted.notify_all();
+    }
+
+    /// Waits until one more batch may be sent, and takes that right.
+    pub(super) fn take_credit(&self, stall_time_max: Duration) -> Result<(), NoCredit> {
+        let began = Instant::now();
+        let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            self.run.check().map_err(|stop| NoCredit::Cancelled(stop.into()))?;
+            if *credit > 0 {
+                *credit -= 1;
+                return Ok(());
+            }
+            let left = stall_time_max.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Err(NoCredit::Stalled);
+            }
+            let wait = left.min(self.run.time_left().unwrap_or(TICK)).min(TICK);
+            credit = self.granted.wait_timeout(credit, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives back a right that was not used.
+    pub(super) fn return_credit(&self) {
+        self.grant(1);
+    }
+}
+
+impl Connection {
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Arc<Running>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes whole frames. The error is that the connection is gone.
+    pub(super) fn send(&self, frames: &[u8]) -> Result<(), io::Error> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.gone.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let written = write_all(&*self.stream, frames, self.shared.limits.write_time_max);
+        drop(writing);
+        match &written {
+            Ok(()) => add(&self.shared.counters.bytes_sent, frames.len() as u64),
+            // What was written of a frame cannot be taken back, so nothing may follow it.
+            Err(_) => self.close(),
+        }
+        written
+    }
+
+    fn answer(&self, id: u64, body: answer::Body) {
+        let mut out = Vec::new();
+        push(&mut out, id, body);
+        // A connection that is gone ends in its reader.
+        let _ = self.send(&out);
+    }
+
+    /// Bytes of the largest payload that the client takes.
+    pub(super) fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max.load(Ordering::Relaxed) as usize
+    }
+
+    /// Ends the connection and everything that runs for it.
+    pub(super) fn close(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.stream.shutdown();
+        let running: Vec<_> = self.running().values().cloned().collect();
+        running.iter().for_each(|request| request.cancel());
+    }
+
+    /// Forgets a request that ended.
+    pub(super) fn done(&self, id: u64) {
+        self.running().remove(&id);
+    }
+
+    fn end(&self, id: u64, failure: proto::failure::Kind) {
+        let failure = Some(proto::Failure { kind: Some(failure) });
+        self.answer(id, answer::Body::End(proto::End { rows: 0, failure }));
+    }
+
+    fn busy(&self, id: u64, what: &str) {
+        count(&self.shared.counters.busy);
+        self.end(id, proto::failure::Kind::Busy(what.into()));
+    }
+
+    /// Notes a request as running, unless too many do.
+    fn begin(&self, id: u64, request: &Arc<Running>) -> Result<bool, FrameError> {
+        let mut running = self.running();
+        if running.contains_key(&id) {
+            return Err(FrameError::Malformed(format!("the id {id} is in use")));
+        }
+        if running.len() >= self.shared.limits.requests_per_connection_max {
+            return Ok(false);
+        }
+        running.insert(id, request.clone());
+        drop(running);
+        // `close` may have gone through the list just before.
+        if self.gone.load(Ordering::Acquire) {
+            request.cancel();
+        }
+        Ok(true)
+    }
+
+    fn dispatch(self: &Arc<Self>, message: proto::Request) -> Result<(), FrameError> {
+        use request::Body;
+        let id = message.id;
+        count(&self.shared.counters.requests);
+        match message.body {
+            Some(Body::Scan(asked)) => self.scan(id, asked)?,
+            Some(Body::Subscribe(asked)) => self.subscribe(id, asked)?,
+            Some(Body::Cancel(_)) => {
+                let request = self.running().get(&id).cloned();
+                request.iter().for_each(|r| r.cancel());
+            }
+            Some(Body::Credit(more)) => {
+                let request = self.running().get(&id).cloned();
+                request.iter().for_each(|r| r.grant(more.batches));
+            }
+            Some(Body::Ping(_)) => self.answer(id, answer::Body::Pong(proto::Pong {})),
+            Some(Body::Health(_)) => {
+                let parts = self.shared.service.health().into_iter().map(Into::into).collect();
+                self.answer(id, answer::Body::Health(proto::Health { parts }));
+            }
+            // A second hello says nothing new.
+            Some(Body::Hello(_)) => {}
+            None => {
+                count(&self.shared.counters.unsupported);
+                let reason = "this collector does not know this kind of request".into();
+                self.answer(id, answer::Body::Unsupported(proto::Unsupported { reason }));
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
+        self.offer.tables.iter().find(|t| t.name == name)
+    }
+
+    fn scan(self: &Arc<Self>, id: u64, asked: proto::Scan) -> Result<(), FrameError> {
+        let limits = &self.shared.limits;
+        let Some(schema) = self.table(&asked.table) else {
+            let why = format!("this collector offers no table {}", asked.table);
+            self.end(id, proto::failure::Kind::Failed(why));
+            return Ok(());
+        };
+        let grant = Grant { time_max: limits.scan_time_max, memory_bytes_max: limits.scan_memory_bytes_max };
+        let asked = wire::query(asked, schema, grant).map_err(FrameError::Malformed)?;
+        let running = Running::new(asked.query.run.clone(), asked.credit);
+        if !self.begin(id, &running)? {
+            self.busy(id, "too many requests run on this connection");
+            return Ok(());
+        }
+        let job = {
+            let connection = self.clone();
+            Box::new(move || scan::run(&connection, id, &running, &asked))
+        };
+        if self.shared.pool.submit(job).is_err() {
+            self.done(id);
+            self.busy(id, "too many scans wait");
+        }
+        Ok(())
+    }
+
+    fn subscribe(self: &Arc<Self>, id: u64, asked: proto::Subscribe) -> Result<(), FrameError> {
+        let running = Running::new(Run::new(None, u64::MAX, std::time::SystemTime::now()), asked.credit);
+        if !self.begin(id, &running)? {
+            self.busy(id, "too many requests run on this connection");
+        } else if let Err(why) = events::start(self, id, &running, asked, &self.offer) {
+            self.done(id);
+            self.end(id, why);
+        }
+        Ok(())
+    }
+}
+
+/// Serves one connection until it ends.
+pub(super) fn serve(shared: &Arc<Shared>, stream: Arc<dyn Transport>, peer: Peer, number: u64) {
+    if let Err(error) = converse(shared, &stream, &peer, number) {
+        shared.frames.count(&error);
+        if !matches!(error, FrameError::Closed) {
+            shared.service.ended(&peer, &error);
+            // The peer may be an honest one of another version: it is told.
+            refuse(&*stream, &error.to_string());
+        }
+    }
+    stream.shutdown();
+}
+
+fn converse(
+    shared: &Arc<Shared>,
+    stream: &Arc<dyn Transport>,
+    peer: &Peer,
+    number: u64,
+) -> Result<(), FrameError> {
+    let limits = &shared.limits;
+    stream.set_timeouts(TICK.min(limits.handshake_time_max), TICK.min(limits.write_time_max))?;
+    let half = ReadHalf(stream.clone());
+    let mut reader = FrameReader::new(half, CLIENT_HELLO_BYTES_MAX, limits.frame_time_max);
+    let Some(connection) = handshake(shared, stream, peer, number, &mut reader)? else { return Ok(()) };
+    reader.set_most(REQUEST_BYTES_MAX);
+    let ended = requests(&connection, &mut reader);
+    if let Err(error) = &ended
+        && !matches!(error, FrameError::Closed)
+    {
+        let mut out = Vec::new();
+        push(&mut out, 0, answer::Body::Refused(proto::Refused { reason: error.to_string() }));
+        let _ = connection.send(&out);
+    }
+    connection.close();
+    ended
+}
+
+fn requests(connection: &Arc<Connection>, reader: &mut FrameReader<ReadHalf>) -> Result<(), FrameError> {
+    while !connection.gone.load(Ordering::Acquire) && !connection.shared.is_stopping() {
+        if let Some(payload) = reader.read()? {
+            connection.dispatch(wire::request(payload)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The connection of a peer that is let in.
+fn handshake(
+    shared: &Arc<Shared>,
+    stream: &Arc<dyn Transport>,
+    peer: &Peer,
+    number: u64,
+    reader: &mut FrameReader<ReadHalf>,
+) -> Result<Option<Arc<Connection>>, FrameError> {
+    let began = Instant::now();
+    let payload = loop {
+        if let Some(payload) = reader.read()? {
+            break payload;
+        }
+        if began.elapsed() > shared.limits.handshake_time_max || shared.is_stopping() {
+            return Err(FrameError::TooSlow(shared.limits.handshake_time_max));
+        }
+    };
+    let refused = |reason: &str| {
+        count(&shared.counters.refused);
+        refuse(&**stream, reason);
+    };
+    let Some(request::Body::Hello(hello)) = wire::request(payload)?.body else {
+        return Err(FrameError::Malformed("the first message is no hello".into()));
+    };
+    if hello.major != VERSION_MAJOR {
+        refused(&format!(
+            "this collector speaks version {VERSION_MAJOR} of the protocol, not {}",
+            hello.major
+        ));
+        return Ok(None);
+    }
+    let offer = match shared.service.peer(peer) {
+        Ok(offer) => offer,
+        Err(reason) => {
+            refused(&reason);
+            return Ok(None);
+        }
+    };
+    let most = if hello.frame_bytes_max == 0 { FRAME_BYTES_MAX } else { hello.frame_bytes_max };
+    let mut out = Vec::new();
+    push(&mut out, 0, answer::Body::Hello(server_hello(shared, &offer)));
+    let connection = Arc::new(Connection {
+        shared: shared.clone(),
+        stream: stream.clone(),
+        writing: Mutex::default(),
+        gone: AtomicBool::new(false),
+        running: Mutex::default(),
+        offer,
+        frame_bytes_max: AtomicU32::new(most.min(FRAME_BYTES_MAX)),
+    });
+    shared.connections().open.insert(number, Arc::downgrade(&connection));
+    connection.send(&out)?;
+    Ok(Some(connection))
+}
+
+fn server_hello(shared: &Shared, offer: &Offer) -> proto::ServerHello {
+    let identity = shared.service.identity();
+    let source = |s: &crate::SourceFacts| proto::Source {
+        name: s.name.clone(),
+        domain: s.domain.map_or(0, wire::domain_number),
+        capabilities: s.capabilities.bits(),
+    };
+    proto::ServerHello {
+        major: VERSION_MAJOR,
+        minor: VERSION_MINOR,
+        program: Some(proto::Program { name: identity.program, version: identity.version }),
+        collector_id: identity.id,
+        collector_name: identity.name,
+        limits: Some(proto::Limits {
+            request_bytes_max: REQUEST_BYTES_MAX,
+            requests_max: shared.limits.requests_per_connection_max as u32,
+        }),
+        tables: offer.tables.iter().map(|t| wire::table(t)).collect(),
+        filters: wire::ops(),
+        sources: offer.sources.iter().map(source).collect(),
+    }
+}
