@@ -25,10 +25,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("collector", &[]),
     ("host", &["collector"]),
-    ("vtables", &["collector"]),
+    ("ipc", &["collector"]),
+    ("vtables", &["collector", "ipc"]),
     ("detection", &["vtables"]),
-    ("procmond", &["collector", "host"]),
-    ("shell", &["collector", "host", "vtables", "detection"]),
+    ("procmond", &["collector", "host", "ipc"]),
+    ("shell", &["collector", "host", "ipc", "vtables", "detection"]),
 ];
 
 fn assert_none(faults: &[String], rule: &str) {

@@ -8,7 +8,7 @@ use ipc::{
     BackoffSettings, BreakerSettings, BreakerState, Clock, Collectors, Endpoint, Peer, PipeListener, Server,
     ServerLimits, Settings, Transport,
 };
-use model::{Query, ScanError};
+use model::{Constraint, Op, Query, ScanError};
 
 use crate::support::{Laboratory, ME, NUMBERS_ROWS, SOON, rows, run, wait_until};
 
@@ -194,8 +194,12 @@ fn a_scan_without_a_row_goes_to_another_collector_and_one_with_a_row_ends_with_a
     let query = query(&collectors, "endless");
     let mut scans: Vec<_> = (0..2).map(|_| collectors.scan("endless", &query).unwrap()).collect();
     scans.sort_by_key(|scan| scan.collector());
-    let mut other: Vec<_> = (0..2).map(|_| collectors.scan("endless", &query).unwrap()).collect();
+    // No row of these is sent in the first second.
+    let mut later = query.clone();
+    later.constraints = vec![Constraint { column: 0, op: Op::Ge, values: vec![1000.into()] }];
+    let mut other: Vec<_> = (0..2).map(|_| collectors.scan("endless", &later).unwrap()).collect();
     other.sort_by_key(|scan| scan.collector());
+    assert_eq!(other[0].collector().as_deref(), Some("a"));
     assert!(scans[0].advance().unwrap());
     a.stop();
     let lost = loop {
