@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use collector::{AnyTable, Host};
 use model::{TableSchema, Value};
-use vtables::{Answer, Engine, Here, Limits, Options, Route};
+use vtables::{Answer, Engine, ErrorKind, Here, Limits, Options, Route};
 
 /// Reading every set-user-id file of a large disk takes longer than a query is given.
 const LIMITS: Limits =
@@ -46,6 +46,12 @@ impl Machine {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let options = Options { params, ..Options::default() };
         self.0.query(sql, &options).unwrap_or_else(|error| panic!("{sql}\n{error:?}"))
+    }
+
+    /// Whether a statement is refused because it names no value of a required column.
+    pub(crate) fn needs_a_column(&mut self, sql: &str) -> bool {
+        let error = self.0.query(sql, &Options::default()).err();
+        error.is_some_and(|error| error.kind == ErrorKind::RequiredColumn)
     }
 
     /// Each row in one line, its values with `|` between them.

@@ -618,8 +618,10 @@ fn required(schema: &TableSchema) -> SqlError {
     let name = &schema.name;
     let message = format!("the table `{name}` needs {} in WHERE", columns.join(" or "));
     let column = columns.first().copied().unwrap_or_default();
-    SqlError::new(ErrorKind::RequiredColumn, message)
-        .help(format!("say which: WHERE {name}.{column} = '…', or join {name} on {column}"))
+    SqlError::new(ErrorKind::RequiredColumn, message).help(format!(
+        "say which: WHERE {name}.{column} = '…', or join {name} on {column}; in an OR, say it in each part, \
+             and without COLLATE or an empty IN ()"
+    ))
 }
 
 /// A scan's error as a statement's.
