@@ -53,6 +53,19 @@ pub(crate) fn cli<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ru
     Run { command, stdin: Vec::new() }
 }
 
+/// Runs `daemoneye-cli` under strace; gives what it printed and the system calls with a path, a line each, in
+/// which descriptors are paths.
+pub(crate) fn traced(arguments: &[&str]) -> (Output, Vec<String>) {
+    let calls = tempfile::NamedTempFile::new().unwrap();
+    let mut command = program("strace");
+    command.args(["-f", "-y", "-e", "trace=%file", "-o"]).arg(calls.path());
+    command.arg(PROGRAMS.join("daemoneye-cli")).args(arguments).env("NO_COLOR", "1");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = Run { command, stdin: Vec::new() }.output();
+    let calls = std::fs::read_to_string(calls.path()).unwrap();
+    (output, calls.lines().map(str::to_owned).collect())
+}
+
 impl Run {
     /// With this on its standard input.
     pub(crate) fn stdin(mut self, text: impl Into<Vec<u8>>) -> Run {

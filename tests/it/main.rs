@@ -9,6 +9,8 @@
     reason = "the whole crate is tests, which may end in a panic, read files and start programs"
 )]
 
+/// The system calls that a query makes, counted.
+mod calls;
 /// Every table keeps the promises of its schema: examples, storage classes, identity, any user.
 mod catalog;
 /// Our tables beside osquery's: names, order, types.
