@@ -110,7 +110,15 @@ fn at(processes: usize, rounds: usize) {
         system.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, what);
         black_box(system.processes().len());
     };
-    let mut sql = engine();
+    // The row with memory too, next to what sysinfo then gives: CPU time and memory.
+    let with_memory = FULL.replace(" FROM", ", resident_size, total_size FROM");
+    let more = what.with_cpu().with_memory();
+    let mut other = sysinfo::System::new().unwrap();
+    let mut refresh_more = || {
+        other.refresh_processes_specifics(sysinfo::ProcessesToUpdate::All, true, more);
+        black_box(other.processes().len());
+    };
+    let (mut sql, mut sql_with_memory) = (engine(), engine());
     support::compare(
         &format!("the full row of {processes} processes"),
         rounds,
@@ -120,6 +128,10 @@ fn at(processes: usize, rounds: usize) {
             ("the same without masking", &mut || scan_full(&Host::live().unmasked(), &columns, &query)),
             ("the same through SQL", &mut || drop(sql.run(FULL, &Options::default(), &mut Discard).unwrap())),
             ("sysinfo, warm refresh", &mut refresh),
+            ("through SQL, with memory", &mut || {
+                drop(sql_with_memory.run(&with_memory, &Options::default(), &mut Discard).unwrap())
+            }),
+            ("sysinfo, with memory and CPU time", &mut refresh_more),
             ("procfs crate", &mut with_procfs_crate),
         ],
     );

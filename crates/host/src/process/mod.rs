@@ -1,6 +1,8 @@
 //! Ways to see processes. Tables ask [`collector`] for the one that their machine has.
 
 pub(crate) mod cgroup;
+#[cfg(target_os = "linux")]
+mod credentials;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 pub(crate) mod fixture;

@@ -136,6 +136,12 @@ pub(super) fn status(content: &[u8], ids_alone: bool) -> Status {
     status
 }
 
+/// The pids that a process has: in the pid namespace of the `/proc` that told `status`, then in each one below.
+pub(super) fn pids_by_namespace(status: &[u8]) -> Option<Vec<u32>> {
+    let line = std::str::from_utf8(status).ok()?.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
+}
+
 /// Where the first newline is, eight bytes at a time: in a full scan nothing else of our own takes as long as
 /// finding the lines of `status`.
 fn newline(content: &[u8]) -> Option<usize> {
@@ -251,6 +257,15 @@ mod tests {
 
     fn line(name: &[u8]) -> Vec<u8> {
         [b"42 (", name, b") ", FIELDS.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_process_has_a_pid_in_each_namespace() {
+        let pids = |status: &str| pids_by_namespace(status.as_bytes());
+        assert_eq!(pids("Name:\tx\nNSpid:\t7\nVmRSS:\t1 kB\n"), Some(vec![7]));
+        assert_eq!(pids("Name:\tx\nNSpid:\t4711\t7\n"), Some(vec![4711, 7]));
+        assert_eq!(pids("Name:\tx\n"), None);
+        assert_eq!(pids("NSpid:\tmany\n"), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlin
 use rustix::io::Errno;
 use rustix::path::{Arg, DecInt};
 
+use super::credentials::Credentials;
 use super::parse;
 
 /// The largest file of a process that is taken in, in bytes. The arguments and environment of an exec are at
@@ -73,6 +74,7 @@ impl ProcessCollector for Procfs {
             proc,
             current: Mutex::new(None),
             ticks_per_second: rustix::param::clock_ticks_per_second(),
+            credentials: Credentials::new(self.host.is_live()),
             boot_id: OnceLock::new(),
             boot_time: OnceLock::new(),
         });
@@ -139,6 +141,7 @@ struct Reader {
     /// The process that the scan stands at, and its open directory.
     current: Mutex<Option<(u32, OwnedFd)>>,
     ticks_per_second: u64,
+    credentials: Credentials,
     boot_id: OnceLock<Option<String>>,
     boot_time: OnceLock<Option<i64>>,
 }
@@ -341,7 +344,13 @@ impl ProcessReader for Reader {
 
     fn status(&self, process: &Process) -> io::Result<Status> {
         let ids_alone = self.query.ids_alone;
-        self.late(process, |dir| self.file(dir, c"status", |content| parse::status(content, ids_alone)))
+        self.late(process, |dir| {
+            let known = ids_alone.then(|| self.credentials.of(&self.proc, dir, process.pid())).flatten();
+            match known {
+                Some(ids) => Ok(ids),
+                None => self.file(dir, c"status", |content| parse::status(content, ids_alone)),
+            }
+        })
     }
 
     fn memory(&self, process: &Process) -> io::Result<Memory> {

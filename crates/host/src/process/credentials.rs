@@ -1,0 +1,111 @@
+//! User and group ids of a process from its pidfd (`PIDFD_GET_INFO`, Linux 6.13), which cost a fraction of
+//! `status`: the kernel writes no text.
+
+use std::io::ErrorKind;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use collector::Status;
+use pidfd_util::{PidFd, PidFdExt};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, openat};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::parse;
+
+/// Whether, and from whom, credentials are read this way in one scan.
+pub(super) struct Credentials {
+    /// The `/proc` that is read is the running kernel's.
+    live: bool,
+    /// Its pids are those of this process's own namespace, so that they may be given to the kernel.
+    same_namespace: OnceLock<bool>,
+    /// The kernel is too old, or a sandbox is in the way.
+    refused: AtomicBool,
+}
+
+impl Credentials {
+    pub(super) fn new(live: bool) -> Credentials {
+        Credentials { live, same_namespace: OnceLock::new(), refused: AtomicBool::new(false) }
+    }
+
+    /// The ids of the process whose open directory is `dir`; `None` when `status` has to tell.
+    pub(super) fn of(&self, proc: &OwnedFd, dir: BorrowedFd<'_>, pid: u32) -> Option<Status> {
+        let usable = self.live
+            && !self.refused.load(Ordering::Relaxed)
+            && *self.same_namespace.get_or_init(|| is_own_namespace(proc));
+        if !usable {
+            return None;
+        }
+        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => PidFd::from(pidfd),
+            // It is gone.
+            Err(rustix::io::Errno::SRCH) => return None,
+            Err(_) => return self.refuse(),
+        };
+        let ids = match pidfd.get_creds() {
+            Ok(ids) => ids,
+            Err(error) if error.kind() == ErrorKind::Unsupported => return self.refuse(),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return self.refuse(),
+            Err(_) => return None,
+        };
+        // While the process of the directory lives, no other one has its pid: so it was this one's pidfd.
+        accessat(dir, c"stat", Access::EXISTS, AtFlags::empty()).ok()?;
+        Some(Status {
+            uid: Some(ids.ruid),
+            euid: Some(ids.euid),
+            suid: Some(ids.suid),
+            gid: Some(ids.rgid),
+            egid: Some(ids.egid),
+            sgid: Some(ids.sgid),
+            ..Status::default()
+        })
+    }
+
+    fn refuse(&self) -> Option<Status> {
+        self.refused.store(true, Ordering::Relaxed);
+        None
+    }
+}
+
+/// Whether a `/proc` is mounted in this process's own pid namespace: then `NSpid` has no outer pid to tell.
+fn is_own_namespace(proc: &OwnedFd) -> bool {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(status) = openat(proc, c"self/status", flags, Mode::empty()) else { return false };
+    let mut content = Vec::with_capacity(8 << 10);
+    let read = rustix::io::read(&status, rustix::buffer::spare_capacity(&mut content));
+    let own = std::process::id();
+    read.is_ok() && parse::pids_by_namespace(&content).is_some_and(|pids| pids == [own])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test starts the process that it asks about")]
+    use super::*;
+
+    #[test]
+    fn ids_are_those_of_status() {
+        let proc = openat(rustix::fs::CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let own = std::process::id();
+        let dir = openat(&proc, own.to_string(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let credentials = Credentials::new(true);
+        let text = std::fs::read("/proc/self/status").unwrap();
+        if let Some(ids) = credentials.of(&proc, rustix::fd::AsFd::as_fd(&dir), own) {
+            assert_eq!(ids, Status { tracer_pid: None, ..parse::status(&text, true) });
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_gone_or_of_another_machine_has_none() {
+        let proc = openat(rustix::fs::CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let dir = openat(&proc, pid.to_string(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        child.wait().unwrap();
+        let dir = rustix::fd::AsFd::as_fd(&dir);
+        assert_eq!(Credentials::new(true).of(&proc, dir, pid), None);
+        assert_eq!(Credentials::new(false).of(&proc, dir, std::process::id()), None);
+        // The directory of one process and the pid of another.
+        assert_eq!(Credentials::new(true).of(&proc, dir, std::process::id()), None);
+    }
+}
