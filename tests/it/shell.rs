@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::harness::cli;
+use crate::outside::wait_for;
 
 /// Counts without an end, and prints one row at its start.
 const ENDLESS: &str =
@@ -179,6 +180,45 @@ fn ctrl_c_ends_a_query_within_200_ms() {
     let status = child.wait().unwrap();
     assert!(pressed.elapsed() < Duration::from_millis(200), "{:?}", pressed.elapsed());
     assert_eq!(status.code(), Some(130));
+}
+
+/// Peak memory of a process so far, in bytes.
+fn memory_peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_sort_of_four_million_rows_stays_small_and_is_stopped_at_once() {
+    const SORT: &str = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4000000)
+        SELECT n, hex(n * 7919) AS h FROM c ORDER BY h, n DESC";
+    let mut child = cli(["query", "--format", "ndjson", "--timeout", "120s", SORT]).start();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    // The first row comes when all are sorted.
+    stdout.read_line(&mut first).unwrap();
+    assert!(first.contains("\"h\":\"3130"), "{first}");
+    // SQLite's sorter holds a few megabytes, the rest is in a file that has no name.
+    assert!(memory_peak(child.id()) < 100 << 20, "{}", memory_peak(child.id()));
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let child = cli(["query", "--format", "ndjson", "--timeout", "120s", SORT]).start();
+    // In the middle of the sort: it has used the processor for a while, and gives no row yet.
+    wait_for("the sort", || cpu_ticks(child.id()) > 20);
+    let pressed = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(pressed.elapsed() < Duration::from_millis(500), "{:?}", pressed.elapsed());
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(output.stdout, b"");
+}
+
+/// Clock ticks that a process has run in user mode (proc_pid_stat(5)).
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().split(' ').nth(11).unwrap().parse().unwrap()
 }
 
 #[test]
