@@ -152,6 +152,25 @@ fn run_in_memory(connection: &Connection, sql: &str) {
     }
 }
 
+/// Reads them into rows of their own, as [`Engine::query`] does.
+fn query_in_memory(connection: &Connection, sql: &str) -> Vec<Vec<Value<'static>>> {
+    let mut statement = connection.prepare_cached(sql).unwrap();
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    let mut kept = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        let value = |column| match row.get_ref(column).unwrap() {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(n) => Value::Int(n),
+            ValueRef::Real(x) => Value::Real(x),
+            ValueRef::Text(bytes) => Value::Text(bytes.to_vec().into()),
+            ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec().into()),
+        };
+        kept.push((0..columns).map(value).collect());
+    }
+    kept
+}
+
 fn per_row_and_column(c: &mut Criterion<support::CpuTime>) {
     let (mut engine, connection) = (engine(), in_memory());
     let mut group = c.benchmark_group("scan of 10,000 prepared rows");
@@ -187,6 +206,16 @@ fn ratios(_: &mut Criterion<support::CpuTime>) {
         &mut [
             ("in-memory SQLite table", &mut || run_in_memory(&connection, TWELVE)),
             ("bridge", &mut || run(&mut a, TWELVE)),
+        ],
+    );
+    support::compare(
+        "the same, each row kept",
+        50,
+        &mut [
+            ("in-memory SQLite table", &mut || assert_eq!(query_in_memory(&connection, TWELVE).len(), ROWS)),
+            ("bridge", &mut || {
+                assert_eq!(a.query(TWELVE, &Options::default()).unwrap().rows.len(), ROWS);
+            }),
         ],
     );
     let join =
