@@ -137,7 +137,7 @@ fn run_in_memory(connection: &Connection, sql: &str) {
     let sink: &mut dyn Sink = black_box(&mut discard);
     let mut buffer = vec![Value::Null; columns];
     while let Some(row) = rows.next().unwrap() {
-        let mut values: Vec<Value<'_>> = buffer.into_iter().map(|_| Value::Null).collect();
+        let mut values: Vec<Value<'_>> = buffer;
         for (column, value) in values.iter_mut().enumerate() {
             *value = match row.get_ref(column).unwrap() {
                 ValueRef::Null => Value::Null,

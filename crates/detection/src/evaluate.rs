@@ -71,7 +71,7 @@ impl Sink for Found {
         let earlier_kept = self.rows.len() as u64 == self.given - 1;
         if earlier_kept && self.rows.len() < FINDINGS_MAX && self.bytes + bytes <= FINDING_BYTES_MAX {
             self.bytes += bytes;
-            self.rows.push(values.iter().cloned().map(Value::into_owned).collect());
+            self.rows.push(values.iter().map(Value::to_static).collect());
         }
         Ok(())
     }

@@ -33,6 +33,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A copy that owns its bytes.
+    pub fn to_static(&self) -> Value<'static> {
+        match self {
+            Value::Null => Value::Null,
+            Value::Int(n) => Value::Int(*n),
+            Value::Real(x) => Value::Real(*x),
+            Value::Text(bytes) => Value::Text(Cow::Owned(bytes.to_vec())),
+            Value::Blob(bytes) => Value::Blob(Cow::Owned(bytes.to_vec())),
+        }
+    }
+
     /// The integer, when this is one; no conversion is tried.
     pub fn as_int(&self) -> Option<i64> {
         match self {

@@ -564,7 +564,7 @@ impl Drop for Cursor<'_> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn give(context: &mut Context, value: &Value<'_>) -> bool {
     let given = match value {
         Value::Null => context.set_result(rusqlite::types::Null),

@@ -240,7 +240,7 @@ impl Engine {
             }
             given += 1;
             add(&scope.steps, 1);
-            let mut values = recycled(std::mem::take(&mut buffer));
+            let mut values: Vec<Value<'_>> = std::mem::take(&mut buffer);
             for (column, value) in values.iter_mut().enumerate() {
                 *value = value_of(row.get_ref(column).unwrap_or(ValueRef::Null));
             }
@@ -263,7 +263,7 @@ impl Sink for Collected {
     }
 
     fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
-        self.rows.push(values.iter().cloned().map(Value::into_owned).collect());
+        self.rows.push(values.iter().map(Value::to_static).collect());
         Ok(())
     }
 }
