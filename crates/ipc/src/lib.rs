@@ -1,7 +1,7 @@
 //! The wire between a collector and its clients, both ends of it.
 //!
-//! A collector (procmond, or any other program) implements [`Service`] and starts a [`Server`] over a
-//! [`SocketListener`]. A client asks through [`Collectors`], which finds the collector of a table, or through one
+//! A collector (procmond, or any other program) gives its tables to a [`TableService`] (or implements [`Service`]
+//! itself) and starts a [`Server`] over a [`SocketListener`]. A client asks through [`Collectors`], which finds the collector of a table, or through one
 //! [`Client`]. The messages are those of `schemas/ipc.proto`.
 
 mod client;
@@ -52,5 +52,5 @@ pub use events::{Delivery, EventStream, Interest, SourceFacts};
 pub use frame::{FrameError, FrameReader, HEADER_BYTES, append};
 pub use limits::*;
 pub use metrics::{CollectorCounts, FrameCounts, ServerCounts};
-pub use server::{Identity, Offer, Server, ServerLimits, Service};
+pub use server::{Identity, Offer, Server, ServerLimits, Service, TableService};
 pub use transport::{Bind, Listener, Peer, PipeListener, SocketListener, Transport, connect, pipe};

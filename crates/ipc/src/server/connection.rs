@@ -21,6 +21,8 @@ use crate::wire::{self, Grant};
 
 /// How long a peer that is refused has to take the reason.
 const REFUSAL_TIME_MAX: Duration = Duration::from_millis(200);
+/// What a client is told when the server is stopped.
+const STOPS: &str = "the collector stops";
 
 /// Appends an answer as a frame.
 pub(super) fn push(out: &mut Vec<u8>, id: u64, body: answer::Body) {
@@ -123,6 +125,10 @@ impl Connection {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let written = write_all(&*self.stream, frames, self.shared.limits.write_time_max);
+        if written.is_ok() && self.shared.is_stopping() {
+            self.say_goodbye(writing);
+            return written;
+        }
         drop(writing);
         match &written {
             Ok(()) => add(&self.shared.counters.bytes_sent, frames.len() as u64),
@@ -142,6 +148,26 @@ impl Connection {
     /// Bytes of the largest payload that the client takes.
     pub(super) fn frame_bytes_max(&self) -> usize {
         self.frame_bytes_max.load(Ordering::Relaxed) as usize
+    }
+
+    /// Tells the client that the server stops, and ends the connection. While another thread writes, that one
+    /// does so after its frame, or the reader at its next look.
+    pub(super) fn leave(&self) {
+        if let Ok(writing) = self.writing.try_lock() {
+            self.say_goodbye(writing);
+        }
+    }
+
+    fn say_goodbye(&self, writing: MutexGuard<'_, ()>) {
+        if !self.gone.load(Ordering::Acquire) {
+            let mut out = Vec::new();
+            push(&mut out, 0, answer::Body::Refused(proto::Refused { reason: STOPS.into() }));
+            // A client that takes nothing finds the end alone.
+            let _ = write_all(&*self.stream, &out, REFUSAL_TIME_MAX);
+            self.gone.store(true, Ordering::Release);
+        }
+        drop(writing);
+        self.close();
     }
 
     /// Ends the connection and everything that runs for it.
@@ -283,6 +309,9 @@ fn converse(
     let Some(connection) = handshake(shared, stream, peer, number, &mut reader)? else { return Ok(()) };
     reader.set_most(REQUEST_BYTES_MAX);
     let ended = requests(&connection, &mut reader);
+    if shared.is_stopping() {
+        connection.leave();
+    }
     if let Err(error) = &ended
         && !matches!(error, FrameError::Closed)
     {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::programs::{fence, holds};
+use crate::programs::{fence, holds, served};
 
 /// Rounds after which a machine that moves has stood still for a moment, in each table at least once.
 const ROUNDS_MAX: usize = 15;
@@ -88,6 +88,17 @@ fn reads_the_same(place: &str, ignored: &[&str]) {
 fn every_table_reads_the_same_inside_the_fence() {
     if ["SETUID", "SETGID", "SETPCAP", "SYS_PTRACE", "DAC_READ_SEARCH"].into_iter().all(holds) {
         reads_the_same("confined", &[]);
+    }
+}
+
+/// Behind the fence, through the socket, and with every table that there is.
+#[test]
+fn every_table_reads_the_same_through_the_socket() {
+    if ["SETUID", "SETGID", "SETPCAP", "SYS_PTRACE", "DAC_READ_SEARCH"].into_iter().all(holds) {
+        let every: Vec<&str> = host::TABLES.iter().map(|table| table.name()).collect();
+        let mut served = served(&format!("tables: [{}]\n", every.join(", ")));
+        reads_the_same(served.socket.to_str().unwrap(), &[]);
+        assert_eq!(served.collector.child.try_wait().unwrap(), None, "it was ended by a signal");
     }
 }
 
