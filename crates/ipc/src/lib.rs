@@ -20,11 +20,15 @@ mod wire;
 /// The messages as they are on the wire, for tests and fuzzing of what a peer may send.
 #[doc(hidden)]
 pub mod testing {
-    use crate::proto;
+    use std::time::Duration;
+
+    use model::TableSchema;
     pub use prost::Message;
 
     use crate::client::decoded;
     use crate::frame::FrameError;
+    use crate::proto::{self, request::Body};
+    use crate::wire::{self, Grant};
 
     /// A request as a server takes it from a frame.
     ///
@@ -32,6 +36,20 @@ pub mod testing {
     /// [`FrameError::Malformed`].
     pub fn request(payload: &[u8]) -> Result<proto::Request, FrameError> {
         crate::wire::request(payload.to_vec().into())
+    }
+
+    /// A request as [`request`], and of a scan the query of this table that a server makes of it.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`].
+    pub fn query(payload: &[u8], schema: &std::sync::Arc<TableSchema>) -> Result<(), FrameError> {
+        let grant = Grant { time_max: Duration::from_secs(1), memory_bytes_max: 1 << 20 };
+        match request(payload)?.body {
+            Some(Body::Scan(asked)) => {
+                wire::query(asked, schema, grant).map(drop).map_err(FrameError::Malformed)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An answer as a client takes it from a frame, with all that it does before it hands it on.

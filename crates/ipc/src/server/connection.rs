@@ -150,7 +150,7 @@ impl Connection {
         self.frame_bytes_max.load(Ordering::Relaxed) as usize
     }
 
-    /// Tells the client that the server stops, and ends the connection. While another thread writes, that one
+    /// Tells the client that the server stops, and ends what runs for it. While another thread writes, that one
     /// does so after its frame, or the reader at its next look.
     pub(super) fn leave(&self) {
         if let Ok(writing) = self.writing.try_lock() {
@@ -167,15 +167,21 @@ impl Connection {
             self.gone.store(true, Ordering::Release);
         }
         drop(writing);
-        self.close();
+        // The stream stays open until the client closes it or the reader looks: a client that is writing now
+        // would otherwise find a broken pipe before the reason.
+        self.cancel_all();
+    }
+
+    fn cancel_all(&self) {
+        let running: Vec<_> = self.running().values().cloned().collect();
+        running.iter().for_each(|request| request.cancel());
     }
 
     /// Ends the connection and everything that runs for it.
     pub(super) fn close(&self) {
         self.gone.store(true, Ordering::Release);
         self.stream.shutdown();
-        let running: Vec<_> = self.running().values().cloned().collect();
-        running.iter().for_each(|request| request.cancel());
+        self.cancel_all();
     }
 
     /// Forgets a request that ended.

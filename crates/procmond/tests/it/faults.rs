@@ -1,3 +1,5 @@
+use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use collector::Scan;
@@ -10,10 +12,14 @@ use crate::programs::{PATIENCE, query, serve_again, served};
 /// A table with far more rows than are ever under way.
 const CONFIG: &str = "tables: [file, uptime]\n";
 
+fn scan(client: &Client, pattern: &str) -> RemoteScan {
+    let query = query(client, "file", &[("path", Op::Like, Value::from(pattern.to_owned()))]);
+    client.scan("file", &query).unwrap()
+}
+
 /// A scan that has begun, of which most rows are still to come.
 fn begun(client: &Client) -> RemoteScan {
-    let query = query(client, "file", &[("path", Op::Like, Value::from("/usr/%%".to_owned()))]);
-    let mut scan = client.scan("file", &query).unwrap();
+    let mut scan = scan(client, "/usr/%%");
     assert!(scan.advance().unwrap());
     scan
 }
@@ -67,26 +73,36 @@ fn a_stream_ends_with_an_error_when_it_stands_still_and_it_serves_again_when_it_
 
 #[test]
 fn told_to_end_it_tells_every_stream_and_ends() {
+    /// Scans that have begun, and clients whose scans have perhaps to wait for those.
+    const BEGUN: usize = 12;
+    const CLIENTS: usize = 20;
     let mut served = served(CONFIG);
-    // More than it scans at once, from clients that read and from clients that do not.
-    let clients: Vec<Client> = (0..20).map(|_| served.client()).collect();
-    let mut scans: Vec<RemoteScan> = clients.iter().take(12).map(begun).collect();
-    let waiting = clients.iter().map(|client| {
-        let all = query(client, "file", &[("path", Op::Like, Value::from("/usr/%%".to_owned()))]);
-        client.scan("file", &all).unwrap()
-    });
-    scans.extend(waiting);
-    let mut events = clients[0].subscribe(&Interest::default()).unwrap();
+    let together = Arc::new(Barrier::new(CLIENTS + 1));
+    let reading: Vec<_> = (0..CLIENTS)
+        .map(|n| {
+            let (client, together) = (served.client(), together.clone());
+            thread::spawn(move || {
+                let mut scan = scan(&client, "/%%");
+                if n < BEGUN {
+                    assert!(scan.advance().unwrap());
+                }
+                together.wait();
+                error_of(scan)
+            })
+        })
+        .collect();
+    let client = served.client();
+    let mut events = client.subscribe(&Interest::default()).unwrap();
+    together.wait();
     let began = Instant::now();
     served.collector.signal(Signal::TERM);
-    assert_eq!(served.collector.ends(), Some(0));
-    eprintln!("ended after {:?}", began.elapsed());
-    for scan in scans {
-        let error = error_of(scan);
+    for error in reading.into_iter().map(|client| client.join().unwrap()) {
         let is_named =
             matches!(&error, ScanError::Unreachable { why, .. } if why.contains("the collector stops"));
         assert!(is_named, "{error}");
     }
+    assert_eq!(served.collector.ends(), Some(0));
+    eprintln!("ended after {:?}", began.elapsed());
     let deadline = Instant::now() + PATIENCE;
     while let Ok(Some(_)) = events.next(Duration::from_millis(100)) {
         assert!(Instant::now() < deadline, "the subscription goes on");
