@@ -203,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_of_the_readme_is_understood() {
+        let readme = include_str!("../../../README.md");
+        let block = readme.split("```yaml\n").find(|block| block.starts_with("socket:")).unwrap();
+        let config = Config::parse(block.split("```").next().unwrap(), "README.md").unwrap();
+        assert_eq!((config.socket_mode, config.masking, config.tables.len()), (0o660, true, 3));
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, place, words) in [
             ("masking: true\ntable: [users]", "c:2:1", "table"),

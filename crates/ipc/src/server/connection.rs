@@ -21,6 +21,8 @@ use crate::wire::{self, Grant};
 
 /// How long a peer that is refused has to take the reason.
 const REFUSAL_TIME_MAX: Duration = Duration::from_millis(200);
+/// How long a client that was told that the server stops has to close its end.
+const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
 /// What a client is told when the server is stopped.
 const STOPS: &str = "the collector stops";
 
@@ -167,8 +169,7 @@ impl Connection {
             self.gone.store(true, Ordering::Release);
         }
         drop(writing);
-        // The stream stays open until the client closes it or the reader looks: a client that is writing now
-        // would otherwise find a broken pipe before the reason.
+        // The reader closes the stream, after a while.
         self.cancel_all();
     }
 
@@ -317,6 +318,7 @@ fn converse(
     let ended = requests(&connection, &mut reader);
     if shared.is_stopping() {
         connection.leave();
+        linger(&mut reader);
     }
     if let Err(error) = &ended
         && !matches!(error, FrameError::Closed)
@@ -327,6 +329,13 @@ fn converse(
     }
     connection.close();
     ended
+}
+
+/// Reads on, for nothing, until the client has taken the reason and closed its end: one that is writing would
+/// otherwise find a broken pipe before it.
+fn linger(reader: &mut FrameReader<ReadHalf>) {
+    let began = Instant::now();
+    while began.elapsed() < LINGER_TIME_MAX && reader.read().is_ok() {}
 }
 
 fn requests(connection: &Arc<Connection>, reader: &mut FrameReader<ReadHalf>) -> Result<(), FrameError> {
