@@ -83,6 +83,26 @@ pub(crate) fn served(config: &str) -> Served {
     Served { place, socket, collector }
 }
 
+/// The same, started by root as uid 65534, from a copy of the program that this user can reach.
+#[track_caller]
+pub(crate) fn served_by_nobody(config: &str) -> Served {
+    use std::os::unix::process::CommandExt;
+    let place = place();
+    let (program, file) = (place.path().join("procmond"), place.path().join("procmond.yaml"));
+    std::fs::copy(env!("CARGO_BIN_EXE_procmond"), &program).unwrap();
+    mode(&program, 0o755);
+    std::fs::write(&file, config).unwrap();
+    let sockets = place.path().join("sockets");
+    std::fs::create_dir(&sockets).unwrap();
+    std::os::unix::fs::chown(&sockets, Some(NOBODY), Some(NOBODY)).unwrap();
+    let socket = sockets.join("s");
+    let mut command = Command::new(&program);
+    command.arg("--config").arg(file).arg("--socket").arg(&socket).uid(NOBODY).gid(NOBODY).current_dir("/");
+    let mut collector = Running::start(command);
+    collector.says("procmond is ready");
+    Served { place, socket, collector }
+}
+
 /// Starts procmond with the configuration and the socket of an earlier one, and waits until it serves.
 #[track_caller]
 pub(crate) fn serve_again(place: &Path) -> Running {

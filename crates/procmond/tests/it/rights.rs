@@ -1,15 +1,13 @@
 //! The matrix of rights, as /proc tells it of every thread of the program while it serves. The golden file is rewritten by
 //! `PROCMOND_GOLDEN=write cargo test -p procmond`, as root.
 
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
 
 use collector::Scan;
 use ipc::{Client, Timing};
 use model::{Op, Value};
 
-use crate::programs::{NOBODY, Running, holds, mode, place, procmond, query};
+use crate::programs::{holds, place, procmond, query, served_by_nobody};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/rights.golden");
 /// Its first thread, one that accepts, one for the events and one that makes them.
@@ -61,21 +59,10 @@ fn while_serving<T>(socket: &Path, act: impl FnOnce() -> T) -> T {
 
 /// As nobody without any capability. A bounding set that is full is the kernel's own, which grows with it.
 fn as_nobody() -> String {
-    let scratch = place();
-    let program = scratch.path().join("procmond");
-    std::fs::copy(env!("CARGO_BIN_EXE_procmond"), &program).unwrap();
-    mode(&program, 0o755);
-    let sockets = scratch.path().join("sockets");
-    std::fs::create_dir(&sockets).unwrap();
-    std::os::unix::fs::chown(&sockets, Some(NOBODY), Some(NOBODY)).unwrap();
-    let mut command = Command::new(&program);
-    let socket = sockets.join("s");
-    command.arg("--socket").arg(&socket).uid(NOBODY).gid(NOBODY).current_dir("/");
-    let mut collector = Running::start(command);
-    collector.says("procmond is ready");
+    let served = served_by_nobody("");
     let ours = std::fs::read_to_string("/proc/self/status").unwrap();
     let bounding = ours.lines().find_map(|line| line.strip_prefix("CapBnd:")).unwrap().trim().to_owned();
-    while_serving(&socket, || matrix(collector.pid())).replace(&bounding, "as at the start")
+    while_serving(&served.socket, || matrix(served.collector.pid())).replace(&bounding, "as at the start")
 }
 
 #[test]
