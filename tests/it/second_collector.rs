@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant, SystemTime};
 
 use collector::Scan;
 use ipc::{Collectors, Endpoint, Settings};
 use model::{Query, Run};
+
+use crate::harness::second_collector;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const DIRECTORY: &str = "/sys/devices/system/cpu/vulnerabilities";
@@ -19,12 +21,9 @@ impl Drop for Running {
     }
 }
 
-/// The example program, beside which this test is built.
 #[track_caller]
 fn start(socket: &Path) -> Running {
-    let test = std::env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("examples/cpu_vulnerabilities");
-    let running = Running(Command::new(program).arg(socket).stdin(Stdio::null()).spawn().unwrap());
+    let running = Running(second_collector(socket).spawn().unwrap());
     let deadline = Instant::now() + PATIENCE;
     while !socket.exists() {
         assert!(Instant::now() < deadline, "it does not listen");
