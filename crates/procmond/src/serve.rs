@@ -101,8 +101,8 @@ impl Collector {
         Ok(Collector { server, runtime })
     }
 
-    /// Ends the event sources, then the connections, whose clients are told. Ends itself within
-    /// [`SOURCES_STOP_MAX`] and [`CLIENTS_STOP_MAX`], whatever hangs, and logs that.
+    /// Ends the event sources, then the connections, whose clients are told. Comes back within 4 s, whatever hangs,
+    /// and logs that.
     pub fn stop(mut self) {
         let sources = self.runtime.shutdown(SOURCES_STOP_MAX);
         let all_ended = self.server.stop(CLIENTS_STOP_MAX);
