@@ -16,7 +16,8 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         profile => profile,
     };
     let built = program(env!("CARGO"))
-        .args(["build", "--quiet", "--workspace", "--bins", "--profile", profile])
+        .args(["build", "--quiet", "--workspace", "--bins", "--example", SECOND_COLLECTOR])
+        .args(["--profile", profile])
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
         .arg("--target-dir")
         .arg(programs.parent().unwrap())
@@ -29,6 +30,16 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
 #[expect(clippy::disallowed_methods, reason = "tests start programs, tables do not")]
 fn program(path: impl AsRef<OsStr>) -> Command {
     Command::new(path)
+}
+
+/// The collector of `examples`.
+const SECOND_COLLECTOR: &str = "cpu_vulnerabilities";
+
+/// That collector, to listen at this path.
+pub(crate) fn second_collector(socket: &Path) -> Command {
+    let mut command = program(PROGRAMS.join("examples").join(SECOND_COLLECTOR));
+    command.arg(socket).stdin(Stdio::null());
+    command
 }
 
 /// A run of a program that is being put together.

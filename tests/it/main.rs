@@ -31,6 +31,8 @@ mod photograph;
 mod properties;
 /// What procmond links and how it is installed.
 mod sandbox;
+/// A collector that is not procmond, as CONTRIBUTING.md shows it.
+mod second_collector;
 /// `daemoneye-cli` as a process: formats, exit codes, scripts, Ctrl-C.
 mod shell;
 /// The house rules, on the tree itself.

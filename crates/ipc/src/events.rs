@@ -27,8 +27,12 @@ pub struct Interest {
 impl Interest {
     /// Whether an event is wanted.
     pub fn wants(&self, event: &Event) -> bool {
-        (self.domains.is_empty() || self.domains.contains(&event.domain))
-            && (self.sources.is_empty() || self.sources.iter().any(|s| *s == event.source))
+        (self.domains.is_empty() || self.domains.contains(&event.domain)) && self.wants_source(&event.source)
+    }
+
+    /// Whether events of the source with this name are wanted.
+    pub(crate) fn wants_source(&self, source: &str) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|s| s == source)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The wire between a collector and its clients, both ends of it.
 //!
-//! A collector (procmond, or any other program) implements [`Service`] and starts a [`Server`] over a
-//! [`SocketListener`]. A client asks through [`Collectors`], which finds the collector of a table, or through one
+//! A collector (procmond, or any other program) gives its tables to a [`TableService`] (or implements [`Service`]
+//! itself) and starts a [`Server`] over a [`SocketListener`]. A client asks through [`Collectors`], which finds the collector of a table, or through one
 //! [`Client`]. The messages are those of `schemas/ipc.proto`.
 
 mod client;
@@ -20,11 +20,15 @@ mod wire;
 /// The messages as they are on the wire, for tests and fuzzing of what a peer may send.
 #[doc(hidden)]
 pub mod testing {
-    use crate::proto;
+    use std::time::Duration;
+
+    use model::TableSchema;
     pub use prost::Message;
 
     use crate::client::decoded;
     use crate::frame::FrameError;
+    use crate::proto::{self, request::Body};
+    use crate::wire::{self, Grant};
 
     /// A request as a server takes it from a frame.
     ///
@@ -32,6 +36,20 @@ pub mod testing {
     /// [`FrameError::Malformed`].
     pub fn request(payload: &[u8]) -> Result<proto::Request, FrameError> {
         crate::wire::request(payload.to_vec().into())
+    }
+
+    /// A request as [`request`], and of a scan the query of this table that a server makes of it.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`].
+    pub fn query(payload: &[u8], schema: &std::sync::Arc<TableSchema>) -> Result<(), FrameError> {
+        let grant = Grant { time_max: Duration::from_secs(1), memory_bytes_max: 1 << 20 };
+        match request(payload)?.body {
+            Some(Body::Scan(asked)) => {
+                wire::query(asked, schema, grant).map(drop).map_err(FrameError::Malformed)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// An answer as a client takes it from a frame, with all that it does before it hands it on.
@@ -52,5 +70,5 @@ pub use events::{Delivery, EventStream, Interest, SourceFacts};
 pub use frame::{FrameError, FrameReader, HEADER_BYTES, append};
 pub use limits::*;
 pub use metrics::{CollectorCounts, FrameCounts, ServerCounts};
-pub use server::{Identity, Offer, Server, ServerLimits, Service};
+pub use server::{Identity, Offer, Server, ServerLimits, Service, TableService};
 pub use transport::{Bind, Listener, Peer, PipeListener, SocketListener, Transport, connect, pipe};

@@ -1,6 +1,7 @@
 //! Stands in front of, in or behind the fence and reads every table: what the tests of the fence compare.
 //!
 //!     fence outside|filtered|confined tables     a line for each table: its rows, and the values of each column
+//!     fence SOCKET tables                        the same as a client of the procmond that serves there
 //!     fence filtered hold                        waits until it is killed
 #![allow(
     clippy::panic,
@@ -9,9 +10,12 @@
     reason = "it is run by tests, and its output is what they compare"
 )]
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use collector::{AnyTable, Host};
+use collector::{AnyTable, Host, Scan};
+use ipc::{Client, Timing};
 use model::{Constraint, Op, Query, Run, Value};
 use procmond::{Account, Filter, Plan, PrivilegeError, READ_ONLY};
 
@@ -19,6 +23,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, place, what, ..] = &arguments[..] else { panic!("usage: fence PLACE WHAT") };
     let filter = Filter::for_tables(host::TABLES.iter().map(|table| table.name()));
+    let mut client = None;
     match place.as_str() {
         "outside" => {}
         // Still root, with every capability: what fails now, the filter alone refuses.
@@ -29,7 +34,7 @@ fn main() {
             let plan = Plan { capabilities: READ_ONLY, account, filter };
             plan.prepare(|| Ok::<_, PrivilegeError>(())).unwrap().confine().unwrap();
         }
-        other => panic!("{other}: neither outside, filtered nor confined"),
+        socket => client = Some(Client::connect(Path::new(socket), Timing::default()).unwrap()),
     }
     match what.as_str() {
         "hold" => {
@@ -38,13 +43,13 @@ fn main() {
                 std::thread::sleep(Duration::from_secs(1));
             }
         }
-        _ => host::TABLES.iter().for_each(|table| println!("{}", line(*table))),
+        _ => host::TABLES.iter().for_each(|table| println!("{}", line(*table, client.as_ref()))),
     }
 }
 
 /// A table's name, what it could not see, its rows, and how many values of each column are not NULL.
-fn line(table: &'static dyn AnyTable<Host>) -> String {
-    let schema = std::sync::Arc::new(table.schema());
+fn line(table: &'static dyn AnyTable<Host>, client: Option<&Client>) -> String {
+    let schema = Arc::new(table.schema());
     let run = Run::unlimited();
     let mut query = Query::all(schema.clone(), run.clone());
     query.constraints = given(table.name())
@@ -53,7 +58,11 @@ fn line(table: &'static dyn AnyTable<Host>) -> String {
         .collect();
     let mut values = vec![0u64; schema.columns.len()];
     let mut rows = 0;
-    let end = match table.open(&Host::live(), &query) {
+    let opened = match client {
+        None => table.open(&Host::live(), &query),
+        Some(client) => client.scan(table.name(), &query).map(|scan| -> Box<dyn Scan> { Box::new(scan) }),
+    };
+    let end = match opened {
         Ok(mut scan) => loop {
             match scan.advance() {
                 Ok(true) => rows += 1,

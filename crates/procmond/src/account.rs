@@ -98,6 +98,22 @@ pub(crate) fn user(host: &Host, name: &str) -> Result<u32, AccountError> {
     }
 }
 
+/// The users of a group: those that /etc/group lists, and those whose primary group it is.
+pub(crate) fn members(host: &Host, gid: u32) -> Result<Vec<u32>, AccountError> {
+    let (passwd, groups) = (read(host, PASSWD)?, read(host, GROUP)?);
+    let number = gid.to_string();
+    let listed: Vec<&str> = entries(&groups)
+        .filter(|fields| fields.get(2) == Some(&&*number))
+        .filter_map(|fields| fields.get(3).copied())
+        .flat_map(|members| members.split(','))
+        .collect();
+    let member = |fields: Vec<&str>| match fields[..] {
+        [name, _, uid, primary, ..] if listed.contains(&name) || primary == number => uid.parse().ok(),
+        _ => None,
+    };
+    Ok(entries(&passwd).filter_map(member).collect())
+}
+
 fn read(host: &Host, file: &'static str) -> Result<String, AccountError> {
     host.read_text(file).map_err(|error| AccountError::Unread(file, error))
 }

@@ -41,14 +41,14 @@ pub struct Config {
 #[serde(rename_all = "snake_case")]
 pub enum EventSource {
     /// Process start, change and exit, from the difference of two scans.
-    ProcessScan,
+    ProcessDiff,
 }
 
 impl EventSource {
     /// The capabilities that it takes beyond [`READ_ONLY`].
     pub const fn capabilities(self) -> CapabilitySet {
         match self {
-            EventSource::ProcessScan => CapabilitySet::empty(),
+            EventSource::ProcessDiff => CapabilitySet::empty(),
         }
     }
 }
@@ -63,7 +63,7 @@ impl Default for Config {
             allowed_users: Vec::new(),
             allowed_groups: Vec::new(),
             tables: names().filter(|name| !ON_REQUEST.contains(name)).collect(),
-            event_sources: vec![EventSource::ProcessScan],
+            event_sources: vec![EventSource::ProcessDiff],
             masking: true,
         }
     }

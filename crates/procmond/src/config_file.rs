@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let text = "socket:\n  path: /run/x.sock\n  mode: 0600\n  group: see\nuser: 991\nallow:\n  users: [nobody, 12]\n  \
-                    groups: [see]\ntables: [shadow, processes]\nevent_sources: [process_scan]\nmasking: false\n";
+                    groups: [see]\ntables: [shadow, processes]\nevent_sources: [process_diff]\nmasking: false\n";
         let expected = Config {
             socket: Some("/run/x.sock".into()),
             socket_mode: 0o600,
@@ -195,11 +195,19 @@ mod tests {
             allowed_users: vec!["nobody".into(), "12".into()],
             allowed_groups: vec!["see".into()],
             tables: vec!["processes", "shadow"],
-            event_sources: vec![EventSource::ProcessScan],
+            event_sources: vec![EventSource::ProcessDiff],
             masking: false,
         };
         assert_eq!(Config::parse(text, "c").unwrap(), expected);
         assert_eq!(Config::parse("tables: []", "c").unwrap().tables, [""; 0]);
+    }
+
+    #[test]
+    fn the_configuration_of_the_readme_is_understood() {
+        let readme = include_str!("../../../README.md");
+        let block = readme.split("```yaml\n").find(|block| block.starts_with("socket:")).unwrap();
+        let config = Config::parse(block.split("```").next().unwrap(), "README.md").unwrap();
+        assert_eq!((config.socket_mode, config.masking, config.tables.len()), (0o660, true, 3));
     }
 
     #[test]

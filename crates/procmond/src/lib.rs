@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 
 mod account;
+mod admission;
 mod audit;
 mod capability;
 mod config;
@@ -13,6 +14,7 @@ mod config_file;
 mod peers;
 mod privileges;
 mod seccomp;
+mod serve;
 mod signals;
 mod socket;
 mod status;
@@ -26,6 +28,7 @@ pub use config_file::{ConfigError, DEFAULT_PATH};
 pub use peers::Peers;
 pub use privileges::{Confined, Plan, Prepared, PrivilegeError};
 pub use seccomp::{Filter, FilterError};
+pub use serve::{Collector, Sources, attach};
 pub use signals::Signals;
 pub use socket::{SocketError, bind, default_path};
 pub use status::{Matrix, StatusError};

@@ -1,4 +1,9 @@
 //! Who is served, by the credentials that the kernel tells of the other end of a socket (SO_PEERCRED, unix(7)).
+//!
+//! Those are the user and the primary group when it connected. Who belongs to an allowed group besides is read
+//! from /etc/passwd and /etc/group at the start, so a member that is added later is served after a restart.
+
+use std::collections::BTreeSet;
 
 use collector::Host;
 
@@ -8,21 +13,25 @@ use crate::config::Config;
 /// Users and groups that are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peers {
-    uids: Vec<u32>,
-    gids: Vec<u32>,
+    uids: BTreeSet<u32>,
+    gids: BTreeSet<u32>,
 }
 
 impl Peers {
     /// Those that the configuration allows, and always root and the user that asks here, which is whom procmond
     /// started as. Names are looked up now, while every file can be read and no client waits.
     pub fn of(config: &Config, host: &Host) -> Result<Peers, AccountError> {
-        let mut uids = vec![0, rustix::process::geteuid().as_raw()];
+        let mut uids = BTreeSet::from([0, rustix::process::geteuid().as_raw()]);
+        let mut gids = BTreeSet::new();
         for name in &config.allowed_users {
-            uids.push(account::user(host, name)?);
+            uids.insert(account::user(host, name)?);
         }
-        let gids: Result<_, _> =
-            config.allowed_groups.iter().map(|name| account::group(host, name)).collect();
-        Ok(Peers { uids, gids: gids? })
+        for name in &config.allowed_groups {
+            let gid = account::group(host, name)?;
+            uids.extend(account::members(host, gid)?);
+            gids.insert(gid);
+        }
+        Ok(Peers { uids, gids })
     }
 
     /// Whether a peer with this effective user and group id is served.
@@ -33,6 +42,8 @@ impl Peers {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test writes its fixture")]
+
     use super::*;
 
     #[test]
@@ -50,5 +61,20 @@ mod tests {
         assert!(peers.admit(4_000_000, 1) && peers.admit(1_234_567, 5_000_000) && !peers.admit(1_234_567, 1));
         let config = Config { allowed_users: vec!["no-such-user".into()], ..Config::default() };
         assert!(Peers::of(&config, &host).is_err());
+    }
+
+    #[test]
+    fn members_of_an_allowed_group_are_served_whatever_their_primary_group() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        let passwd = "ann:x:1001:100:::\nbob:x:1002:990:::\ncyd:x:1003:100:::\n";
+        std::fs::write(root.path().join("etc/passwd"), passwd).unwrap();
+        std::fs::write(root.path().join("etc/group"), "see:x:990:ann,nobody-of-that-name\nall:x:100:\n")
+            .unwrap();
+        let config = Config { allowed_groups: vec!["see".into()], ..Config::default() };
+        let peers = Peers::of(&config, &Host::at(root.path())).unwrap();
+        assert!(peers.admit(1001, 100), "a member by /etc/group");
+        assert!(peers.admit(1002, 100), "by the primary group of /etc/passwd, although it took on another");
+        assert!(!peers.admit(1003, 100) && peers.admit(1003, 990));
     }
 }

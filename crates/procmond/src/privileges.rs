@@ -99,6 +99,9 @@ impl<T> Prepared<T> {
     /// Gives up everything else, for good, and checks that it is gone.
     pub fn confine(self) -> Result<Confined<T>, PrivilegeError> {
         let Prepared { plan, start, opened } = self;
+        // rustix keeps the auxiliary vector from the first time that it is asked for anything in it. An undumpable
+        // process may not read its own any more, and rustix panics then.
+        let _ = rustix::param::page_size();
         let now = Matrix::current()?;
         alone(&now)?;
         let kept = plan.capabilities & start.permitted;

@@ -1,15 +1,15 @@
 //! From the command line to the service.
 
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use collector::Host;
+use ipc::SocketListener;
 use procmond::{
-    Account, Config, Filter, Peers, Plan, PrivilegeError, Signals, SocketError, bind, default_path,
-    log_to_stderr,
+    Account, Collector, Config, Confined, Filter, Peers, Plan, PrivilegeError, Signals, SocketError, Sources,
+    attach, bind, default_path, log_to_stderr,
 };
 
 /// The collector that may read everything: serves tables of this machine to local clients.
@@ -32,8 +32,8 @@ struct Cli {
 
 /// What is opened while there is privilege.
 struct Opened {
-    listener: UnixListener,
-    path: PathBuf,
+    listener: SocketListener,
+    sources: Sources,
     signals: Signals,
 }
 
@@ -60,13 +60,13 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let host = Host::live();
     let config = Config::load(cli.config.as_deref())?;
+    let host = if config.masking { Host::live() } else { Host::live().unmasked() };
     let path = match cli.socket.as_ref().or(config.socket.as_ref()) {
         Some(path) => path.clone(),
         None => default_path()?,
     };
-    Peers::of(&config, &host)?;
+    let peers = Peers::of(&config, &host)?;
     let plan = Plan {
         capabilities: config.capabilities(),
         account: account(&host, cli.user.as_deref().or(config.user.as_deref()))?,
@@ -74,12 +74,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     };
     let prepared = plan.prepare(|| -> Result<Opened, OpenError> {
         let signals = Signals::block()?;
-        Ok(Opened { listener: bind(&host, &config, &path)?, path, signals })
+        let sources = attach(&config, &host);
+        Ok(Opened { listener: bind(&host, &config, &path)?, sources, signals })
     })?;
-    let Opened { listener, path, signals } = prepared.confine()?.opened;
+    let Confined { opened: Opened { listener, sources, signals }, rights } = prepared.confine()?;
+    let collector = Collector::start(listener, sources, &config, &host, peers, &rights)?;
     tracing::info!(socket = %path.display(), tables = config.tables.len(), "procmond is ready");
     let signal = signals.wait().context("cannot wait for signals")?;
-    drop(listener);
+    tracing::info!(signal, "procmond is told to end");
+    collector.stop();
     tracing::info!(signal, "procmond ends");
     Ok(())
 }

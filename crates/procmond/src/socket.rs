@@ -1,12 +1,11 @@
 //! The socket that clients connect to, bound while its directory can still be written.
 
 use std::io;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use collector::Host;
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, chmodat, chownat, lstat, mkdir, unlink};
-use rustix::process::umask;
+use ipc::{Bind, SocketListener};
+use rustix::fs::{Mode, mkdir};
 
 use crate::account::{self, AccountError};
 use crate::config::Config;
@@ -48,55 +47,30 @@ pub fn default_path() -> Result<PathBuf, SocketError> {
     Ok(run.join(DIRECTORY).join(NAME))
 }
 
-/// Binds the socket with the permissions and the group of the configuration. No other thread may run yet.
+/// Binds the socket with the permissions and the group of the configuration.
 ///
 /// A socket that nobody serves any more is replaced: a confined process cannot remove its own when it ends, so
 /// either the service manager does (`RuntimeDirectory=`) or the next start.
-pub fn bind(host: &Host, config: &Config, path: &Path) -> Result<UnixListener, SocketError> {
-    let refused = |action| move |error| SocketError::Refused(action, path.to_owned(), error);
+pub fn bind(host: &Host, config: &Config, path: &Path) -> Result<SocketListener, SocketError> {
     let group = config.socket_group.as_deref().map(|name| account::group(host, name)).transpose()?;
     if let Some(directory) = path.parent() {
         match mkdir(directory, Mode::from(0o755)) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(refused("make the directory of")(error.into())),
+            Err(error) => {
+                return Err(SocketError::Refused("make the directory of", path.to_owned(), error.into()));
+            }
         }
         if rustix::process::geteuid().is_root() {
             trust::roots_path(directory)?;
         }
     }
-    remove_stale(path)?;
-    // Nobody else connects before group and mode are set. The mask is the whole process', which has one thread.
-    let before = umask(Mode::from(0o177));
-    let bound = UnixListener::bind(path);
-    umask(before);
-    let listener = bound.map_err(refused("bind"))?;
-    if let Some(group) = group {
-        chownat(CWD, path, None, Some(Gid::from_raw(group)), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| refused("change the group of")(error.into()))?;
-    }
-    chmodat(CWD, path, Mode::from(config.socket_mode), AtFlags::empty())
-        .map_err(|error| refused("change the mode of")(error.into()))?;
-    Ok(listener)
-}
-
-fn remove_stale(path: &Path) -> Result<(), SocketError> {
-    let refused = |action| move |error| SocketError::Refused(action, path.to_owned(), error);
-    let found = match lstat(path) {
-        Ok(found) => found,
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(refused("look at")(error.into())),
-    };
-    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
-        return Err(SocketError::NotASocket(path.to_owned()));
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            unlink(path).map_err(|error| refused("remove the stale socket")(error.into()))
+    SocketListener::bind(&Bind { path: path.to_owned(), mode: config.socket_mode, group }).map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => SocketError::Served(path.to_owned()),
+            io::ErrorKind::AlreadyExists => SocketError::NotASocket(path.to_owned()),
+            _ => SocketError::Refused("bind", path.to_owned(), error),
         }
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(refused("connect to")(error)),
-        // Also when its queue is full: somebody is there.
-        _ => Err(SocketError::Served(path.to_owned())),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -125,6 +99,8 @@ mod tests {
             assert_eq!(mode & 0o777, 0o640);
             assert!(matches!(bind(&Host::live(), &config, &path), Err(SocketError::Served(_))));
             drop(listener);
+            // As one that was killed leaves it.
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         }
     }
 

@@ -160,7 +160,12 @@ impl Subscription {
 
     /// Events that were shed because this subscriber was too slow.
     pub fn lost(&self) -> u64 {
-        self.0.shares().values().map(|share| share.lost).sum()
+        self.lost_of(|_| true)
+    }
+
+    /// The same, of the sources whose names are wanted.
+    pub fn lost_of(&self, wanted: impl Fn(&str) -> bool) -> u64 {
+        self.0.shares().iter().filter(|(source, _)| wanted(source)).map(|(_, share)| share.lost).sum()
     }
 }
 

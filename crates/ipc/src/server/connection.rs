@@ -21,6 +21,10 @@ use crate::wire::{self, Grant};
 
 /// How long a peer that is refused has to take the reason.
 const REFUSAL_TIME_MAX: Duration = Duration::from_millis(200);
+/// How long a client that was told that the server stops has to close its end.
+const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
+/// What a client is told when the server is stopped.
+const STOPS: &str = "the collector stops";
 
 /// Appends an answer as a frame.
 pub(super) fn push(out: &mut Vec<u8>, id: u64, body: answer::Body) {
@@ -123,6 +127,10 @@ impl Connection {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let written = write_all(&*self.stream, frames, self.shared.limits.write_time_max);
+        if written.is_ok() && self.shared.is_stopping() {
+            self.say_goodbye(writing);
+            return written;
+        }
         drop(writing);
         match &written {
             Ok(()) => add(&self.shared.counters.bytes_sent, frames.len() as u64),
@@ -144,12 +152,37 @@ impl Connection {
         self.frame_bytes_max.load(Ordering::Relaxed) as usize
     }
 
+    /// Tells the client that the server stops, and ends what runs for it. While another thread writes, that one
+    /// does so after its frame, or the reader at its next look.
+    pub(super) fn leave(&self) {
+        if let Ok(writing) = self.writing.try_lock() {
+            self.say_goodbye(writing);
+        }
+    }
+
+    fn say_goodbye(&self, writing: MutexGuard<'_, ()>) {
+        if !self.gone.load(Ordering::Acquire) {
+            let mut out = Vec::new();
+            push(&mut out, 0, answer::Body::Refused(proto::Refused { reason: STOPS.into() }));
+            // A client that takes nothing finds the end alone.
+            let _ = write_all(&*self.stream, &out, REFUSAL_TIME_MAX);
+            self.gone.store(true, Ordering::Release);
+        }
+        drop(writing);
+        // The reader closes the stream, after a while.
+        self.cancel_all();
+    }
+
+    fn cancel_all(&self) {
+        let running: Vec<_> = self.running().values().cloned().collect();
+        running.iter().for_each(|request| request.cancel());
+    }
+
     /// Ends the connection and everything that runs for it.
     pub(super) fn close(&self) {
         self.gone.store(true, Ordering::Release);
         self.stream.shutdown();
-        let running: Vec<_> = self.running().values().cloned().collect();
-        running.iter().for_each(|request| request.cancel());
+        self.cancel_all();
     }
 
     /// Forgets a request that ended.
@@ -283,6 +316,10 @@ fn converse(
     let Some(connection) = handshake(shared, stream, peer, number, &mut reader)? else { return Ok(()) };
     reader.set_most(REQUEST_BYTES_MAX);
     let ended = requests(&connection, &mut reader);
+    if shared.is_stopping() {
+        connection.leave();
+        linger(&mut reader);
+    }
     if let Err(error) = &ended
         && !matches!(error, FrameError::Closed)
     {
@@ -292,6 +329,13 @@ fn converse(
     }
     connection.close();
     ended
+}
+
+/// Reads on, for nothing, until the client has taken the reason and closed its end: one that is writing would
+/// otherwise find a broken pipe before it.
+fn linger(reader: &mut FrameReader<ReadHalf>) {
+    let began = Instant::now();
+    while began.elapsed() < LINGER_TIME_MAX && reader.read().is_ok() {}
 }
 
 fn requests(connection: &Arc<Connection>, reader: &mut FrameReader<ReadHalf>) -> Result<(), FrameError> {

@@ -99,7 +99,15 @@ fn pass_on(
     let (mut shed, mut out) = (0, Vec::new());
     loop {
         credit()?;
-        let Some(delivery) = stream.next(EVENTS_PER_FRAME_MAX, WAIT) else { return Ok(()) };
+        let Some(delivery) = stream.next(EVENTS_PER_FRAME_MAX, WAIT) else {
+            if shed > 0 {
+                // Losses with no event after them.
+                out.clear();
+                push(&mut out, id, answer::Body::Events(wire::delivery(&[], shed)));
+                let _ = connection.send(&out);
+            }
+            return Ok(());
+        };
         let mut events = delivery.events;
         let before = events.len();
         events.retain(|e| e.fields.len() <= EVENT_FIELDS_MAX && bytes_of(e) <= EVENT_BYTES_MAX);

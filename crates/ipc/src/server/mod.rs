@@ -3,7 +3,9 @@
 mod connection;
 mod events;
 mod pool;
+mod runtime_events;
 mod scan;
+mod tables;
 
 use std::collections::HashMap;
 use std::io;
@@ -23,6 +25,7 @@ use crate::metrics::{FrameCounters, FrameCounts, ServerCounters, ServerCounts, c
 use crate::transport::{Listener, Peer, Transport};
 use connection::Connection;
 use pool::Pool;
+pub use tables::TableService;
 
 /// Which collector a program is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +164,25 @@ impl Shared {
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
+
+    /// The connections whose handshake is done.
+    fn open(&self) -> Vec<Arc<Connection>> {
+        self.connections().open.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Waits until no connection is left, at most until the deadline; whether none is.
+    fn wait_for_connections(&self, deadline: Instant) -> bool {
+        let mut connections = self.connections();
+        while connections.threads > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            connections =
+                self.ended.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
 }
 
 /// A collector's serving end, until it is stopped or dropped.
@@ -213,25 +235,21 @@ impl Server {
         self.shared.frames.counts()
     }
 
-    /// Takes no more connections, ends those that are open, and cancels their scans. Whether all came to
-    /// their end within `time_max`.
+    /// Takes no more connections, tells those that are open that the collector stops, ends them and cancels
+    /// their scans. Whether all came to their end within `time_max`.
     pub fn stop(&mut self, time_max: Duration) -> bool {
-        let deadline = Instant::now() + time_max;
+        let began = Instant::now();
+        let deadline = began + time_max;
         self.shared.stopping.store(true, Ordering::Release);
         self.listener.stop();
-        let open: Vec<_> = self.shared.connections().open.values().filter_map(Weak::upgrade).collect();
-        open.iter().for_each(|connection| connection.close());
-        drop(open);
-        let mut connections = self.shared.connections();
-        while connections.threads > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        self.shared.open().iter().for_each(|connection| connection.leave());
+        // Who is in the middle of a write to a client that takes nothing leaves when it is closed.
+        if !self.shared.wait_for_connections(began + time_max / 2) {
+            self.shared.open().iter().for_each(|connection| connection.close());
+            if !self.shared.wait_for_connections(deadline) {
                 return false;
             }
-            let waited = self.shared.ended.wait_timeout(connections, left);
-            connections = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        drop(connections);
         let done = self.shared.pool.stop(deadline);
         if done && let Some(accepting) = self.accepting.take() {
             return accepting.join().is_ok();
@@ -242,7 +260,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.accepting.is_some() {
+        if !self.shared.is_stopping() {
             self.stop(Duration::from_secs(2));
         }
     }

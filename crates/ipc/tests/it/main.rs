@@ -16,3 +16,5 @@ mod hostile;
 mod scans;
 /// A collector with tables that are made for testing, and ways to reach it.
 mod support;
+/// A service that is made of tables and a runtime of event sources.
+mod tables;

@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::programs::{Running, fence, holds, mode, place, procmond};
+use collector::Scan;
+
+use crate::programs::{Running, fence, holds, mode, place, procmond, query, served};
 
 const EPERM: i32 = 1;
 
@@ -72,6 +74,33 @@ fn procmond_cannot_do_what_it_must_not() {
     assert_refused(&tried_by(collector.pid(), &program, scratch.path(), true), scratch.path());
     collector.signal(rustix::process::Signal::TERM);
     assert_eq!(collector.ends(), Some(0), "it goes on as if nothing had been asked");
+}
+
+/// The same of a thread that serves clients, while it does.
+#[test]
+fn a_thread_that_serves_cannot_either() {
+    if !holds("SYS_PTRACE") {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let program = prepare(scratch.path());
+    let served = served("");
+    let client = served.client();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", served.collector.pid())).unwrap();
+    let named = |task: std::fs::DirEntry| {
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        Some((name.trim().to_owned(), task.file_name().to_str()?.parse().ok()?))
+    };
+    let threads: Vec<(String, u32)> = tasks.filter_map(|task| named(task.unwrap())).collect();
+    for wanted in ["ipc-accept", "ipc-connection"] {
+        let thread =
+            threads.iter().find(|(name, _)| *name == wanted).unwrap_or_else(|| panic!("{threads:?}"));
+        assert_refused(&tried_by(thread.1, &program, scratch.path(), true), scratch.path());
+    }
+    drop(client);
+    let client = served.client();
+    let mut scan = client.scan("uptime", &query(&client, "uptime", &[])).unwrap();
+    assert!(scan.advance().unwrap(), "it serves as if nothing had been asked");
 }
 
 /// A process at this place, once it is there.

@@ -113,6 +113,9 @@ static const struct act ACTS[] = {
     {"listen", EPERM, SYS_listen, {FREE_FD, 1}, 0},
     {"send to an address of IPv4", EPERM, SYS_sendto,
      {FREE_FD, AT(ZEROS), 1, 0, AT(INET), sizeof(struct sockaddr_in)}, 0},
+    {"take descriptors", EPERM, SYS_recvmsg, {FREE_FD, AT(ZEROS), 0}, 0},
+    {"write a vector", EPERM, SYS_writev, {FREE_FD, 0, 0}, 0},
+    {"another option of a socket", EPERM, SYS_getsockopt, {FREE_FD, SOL_SOCKET, SO_PEERSEC, 0, 0}, 0},
     {"send descriptors", EPERM, SYS_sendmsg, {FREE_FD, AT(ZEROS), 0}, 0},
     {"attach a filter to a socket", EPERM, SYS_setsockopt, {FREE_FD, SOL_SOCKET, SO_ATTACH_FILTER, AT(ZEROS), 16}, 0},
 

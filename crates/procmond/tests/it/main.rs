@@ -9,8 +9,14 @@
     reason = "the whole crate is tests, which may end in a panic, read files and start programs"
 )]
 
+/// Who is served, and what: as another user, over the socket.
+mod access;
 /// What a confined process tries from inside, and what the kernel answers.
 mod acts;
+/// Two hundred clients at once.
+mod crowd;
+/// It is killed, stopped and told to end while it serves.
+mod faults;
 /// Starts the programs and waits for what they say.
 mod programs;
 /// The rights of the running program are those of the golden file.

@@ -3,7 +3,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use ipc::{Client, Timing};
+use model::{Constraint, Op, Query, Run, Value};
 
 /// How long anything may take that a test waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,6 +64,83 @@ pub(crate) fn procmond<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) 
     let mut command = Command::new(env!("CARGO_BIN_EXE_procmond"));
     command.args(arguments);
     Running::start(command)
+}
+
+/// A procmond that serves, and where.
+pub(crate) struct Served {
+    pub(crate) place: tempfile::TempDir,
+    pub(crate) socket: PathBuf,
+    pub(crate) collector: Running,
+}
+
+/// Starts procmond with this configuration, and waits until it serves.
+#[track_caller]
+pub(crate) fn served(config: &str) -> Served {
+    let place = place();
+    let (file, socket) = (place.path().join("procmond.yaml"), place.path().join("s"));
+    std::fs::write(&file, config).unwrap();
+    let collector = serve_again(place.path());
+    Served { place, socket, collector }
+}
+
+/// The same, started by root as uid 65534, from a copy of the program that this user can reach.
+#[track_caller]
+pub(crate) fn served_by_nobody(config: &str) -> Served {
+    use std::os::unix::process::CommandExt;
+    let place = place();
+    let (program, file) = (place.path().join("procmond"), place.path().join("procmond.yaml"));
+    std::fs::copy(env!("CARGO_BIN_EXE_procmond"), &program).unwrap();
+    mode(&program, 0o755);
+    std::fs::write(&file, config).unwrap();
+    let sockets = place.path().join("sockets");
+    std::fs::create_dir(&sockets).unwrap();
+    std::os::unix::fs::chown(&sockets, Some(NOBODY), Some(NOBODY)).unwrap();
+    let socket = sockets.join("s");
+    let mut command = Command::new(&program);
+    command.arg("--config").arg(file).arg("--socket").arg(&socket).uid(NOBODY).gid(NOBODY).current_dir("/");
+    let mut collector = Running::start(command);
+    collector.says("procmond is ready");
+    Served { place, socket, collector }
+}
+
+/// Starts procmond with the configuration and the socket of an earlier one, and waits until it serves.
+#[track_caller]
+pub(crate) fn serve_again(place: &Path) -> Running {
+    let (file, socket) = (place.join("procmond.yaml"), place.join("s"));
+    let mut collector =
+        procmond(["--config".as_ref(), file.as_os_str(), "--socket".as_ref(), socket.as_os_str()]);
+    collector.says("procmond is ready");
+    collector
+}
+
+impl Served {
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.socket, Timing::default()).unwrap()
+    }
+
+    /// The example program, where anybody may run it.
+    pub(crate) fn ask(&self) -> Command {
+        let program = self.place.path().join("ask");
+        if !program.exists() {
+            let built = Path::new(env!("CARGO_BIN_EXE_procmond")).with_file_name("examples/ask");
+            std::fs::copy(built, &program).unwrap();
+            mode(&program, 0o755);
+        }
+        let mut command = Command::new(program);
+        command.arg(&self.socket).stdin(Stdio::null()).current_dir("/");
+        command
+    }
+}
+
+/// Everything in a table that meets these conditions.
+pub(crate) fn query(client: &Client, table: &str, given: &[(&str, Op, Value<'static>)]) -> Query {
+    let schema = client.hello().table(table).unwrap().clone();
+    let mut query = Query::all(schema, Run::new(Some(PATIENCE), 1 << 30, SystemTime::now()));
+    for (column, op, value) in given {
+        let column = query.schema.column(column).unwrap();
+        query.constraints.push(Constraint { column, op: *op, values: vec![value.clone()] });
+    }
+    query
 }
 
 impl Running {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::programs::{fence, holds};
+use crate::programs::{fence, holds, served, served_by_nobody};
 
 /// Rounds after which a machine that moves has stood still for a moment, in each table at least once.
 const ROUNDS_MAX: usize = 15;
@@ -65,6 +65,7 @@ fn reads_the_same(place: &str, ignored: &[&str]) {
     for round in 0..ROUNDS_MAX {
         let (before, inside, after) = (tables("outside"), tables(place), tables("outside"));
         assert_eq!(inside.len(), host::TABLES.len());
+        ignored.iter().for_each(|table| assert_eq!(inside[*table].whole, "whole", "{table}"));
         let differ = inside.iter().filter(|(table, _)| !ignored.contains(&table.as_str())).filter_map(
             |(table, inside)| {
                 Some((table.clone(), difference(table, &before[table], inside, &after[table])?))
@@ -88,6 +89,33 @@ fn reads_the_same(place: &str, ignored: &[&str]) {
 fn every_table_reads_the_same_inside_the_fence() {
     if ["SETUID", "SETGID", "SETPCAP", "SYS_PTRACE", "DAC_READ_SEARCH"].into_iter().all(holds) {
         reads_the_same("confined", &[]);
+    }
+}
+
+fn every_table() -> String {
+    let every: Vec<&str> = host::TABLES.iter().map(|table| table.name()).collect();
+    format!("tables: [{}]\n", every.join(", "))
+}
+
+/// Behind the fence, through the socket, and with every table that there is.
+#[test]
+fn every_table_reads_the_same_through_the_socket() {
+    if ["SETUID", "SETGID", "SETPCAP", "SYS_PTRACE", "DAC_READ_SEARCH"].into_iter().all(holds) {
+        let mut served = served(&every_table());
+        // The sockets of the connection itself are there for as long as it takes alone.
+        reads_the_same(served.socket.to_str().unwrap(), &["process_open_sockets"]);
+        assert_eq!(served.collector.child.try_wait().unwrap(), None, "it was ended by a signal");
+    }
+}
+
+/// What it cannot read is an error of the table or NULL; no table is taken by surprise.
+#[test]
+fn an_ordinary_user_serves_every_table_as_far_as_it_sees() {
+    if ["SETUID", "SETGID"].into_iter().all(holds) {
+        let served = served_by_nobody(&every_table());
+        for (table, read) in tables(served.socket.to_str().unwrap()) {
+            assert!(!read.whole.contains("within the collector"), "{table}: {}", read.whole);
+        }
     }
 }
 
