@@ -11,7 +11,7 @@ use collector::{Scan, Snapshot};
 use model::{ColumnMask, Constraint, Extent, Op, Query, Run, ScanError, TableSchema, Value};
 
 use crate::limits::KEYED_CACHE_BYTES_MAX;
-use crate::plan::Plan;
+use crate::plan::{Arg, By, Plan};
 use crate::{Route, SqlError};
 
 /// Rows between two looks at the run, while an index is built.
@@ -36,7 +36,8 @@ pub(crate) struct TableScope {
 #[derive(Default)]
 struct TableState {
     scanned: bool,
-    whole: Option<Arc<Kept>>,
+    /// With the columns that it has.
+    whole: Option<(Arc<Kept>, ColumnMask)>,
     keyed: KeyedCache,
 }
 
@@ -52,6 +53,11 @@ pub(crate) struct Scope {
     pub steps: AtomicI64,
     /// Whether to read the clock around each call of a table.
     pub timed: bool,
+    /// Row numbers may be asked for.
+    pub numbered: bool,
+    /// For each table the columns that any of its scans may read, once the statement is prepared. Unknown for one
+    /// that was prepared long ago: then all.
+    pub columns: OnceLock<Vec<(usize, u64)>>,
     /// What a table failed with, kept here because SQLite carries only its text.
     pub failure: Mutex<Option<SqlError>>,
     pub uses: Mutex<Vec<Use>>,
@@ -65,6 +71,10 @@ pub(crate) struct Use {
     pub how: &'static str,
     pub scans: u64,
     pub collections: u64,
+    /// Rows that the table gave.
+    pub collected: u64,
+    /// Columns of which the values were sent, where not all are at hand.
+    pub sent: Option<ColumnMask>,
     pub produced: u64,
     /// `None` where SQLite's reading does not show whether it kept a row.
     pub kept: Option<u64>,
@@ -77,6 +87,7 @@ impl Scope {
         run: Run,
         tables: impl Iterator<Item = (Arc<TableSchema>, Arc<dyn Route>, u32)>,
         tested: Vec<String>,
+        numbered: bool,
         timed: bool,
     ) -> Scope {
         let table = |(schema, route, references)| TableScope {
@@ -93,69 +104,108 @@ impl Scope {
             standing: AtomicI64::new(0),
             steps: AtomicI64::new(0),
             timed,
+            numbered,
+            columns: OnceLock::new(),
             failure: Mutex::new(None),
             uses: Mutex::new(Vec::new()),
         }
     }
 
-    /// The rows for one xFilter.
-    pub(crate) fn start(
-        &self,
-        table: usize,
-        constraints: Vec<Constraint>,
-        pushed: &[bool],
-        used: u64,
-        inner: bool,
-    ) -> Result<Started, ScanError> {
+    /// The rows for one xFilter. `args` tell who makes use of each constraint.
+    pub(crate) fn start(&self, table: usize, wanted: Wanted, inner: bool) -> Result<Started, ScanError> {
+        let Wanted { constraints, args, used, rows } = &wanted;
         let scope = &self.tables[table];
-        let by_table: Vec<Constraint> =
-            constraints.iter().zip(pushed).filter(|(_, p)| **p).map(|(c, _)| c.clone()).collect();
-        let query = |constraints, used| Query {
+        let query = |constraints, used, rows_wanted| Query {
             schema: scope.schema.clone(),
             used,
             constraints,
-            rows_wanted: None,
+            rows_wanted,
             run: self.run.clone(),
         };
         let open = |query: &Query| scope.route.open(&scope.schema.name, query);
+        let keep = |query: &Query| Ok::<_, ScanError>(Arc::new(Kept::new(open(query)?.keep(query)?)));
+        let found = |kept: &Arc<Kept>, sent: Option<ColumnMask>| {
+            let collected = sent.map(|sent| Collected { rows: kept.rows.len() as u64, sent });
+            Ok(Started::Kept { rows: kept.clone(), found: kept.find(constraints, &self.run)?, collected })
+        };
+        let chosen = |which: &dyn Fn(&Arg) -> bool| -> Vec<Constraint> {
+            constraints.iter().zip(args).filter(|(_, arg)| which(arg)).map(|(c, _)| c.clone()).collect()
+        };
+        let used = self.sent(table, *used);
 
         let mut state = lock(&scope.state);
         let first = !std::mem::replace(&mut state.scanned, true);
-        let alone = first && !inner && scope.references < 2;
-        let narrowed = !by_table.is_empty();
-        if let Some(whole) = state.whole.clone() {
+        if let Some((whole, has)) = state.whole.clone()
+            && has.covers(used)
+        {
             drop(state);
-            return Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, false));
+            return found(&whole, None);
         }
-        if alone {
+        if first && !inner && scope.references < 2 {
             drop(state);
-            return Ok(Started::Stream(open(&query(by_table, ColumnMask::from_bits(used)))?));
+            let scan = open(&query(chosen(&Arg::pushed), used, *rows))?;
+            return Ok(Started::Stream { scan, sent: used });
         }
+        // Of what the route tests only constants, or each value that comes along would be another scan.
+        let by_key = chosen(&|arg| arg.by == By::Table || arg.by == By::Route && arg.constant);
+        let keyed = args.iter().any(|arg| arg.by == By::Table);
         let per_key = matches!(scope.schema.extent, Extent::PerKey { .. });
-        if narrowed {
-            let key = cache_key(&by_table, used);
-            if let Some(kept) = state.keyed.get(&key) {
-                return Ok(Started::kept(kept.clone(), kept.find(&constraints, &self.run)?, false));
+        let constants = match scope.route.projects() && scope.references < 2 {
+            true => chosen(&|arg| arg.pushed() && arg.constant),
+            // Rows at hand are kept as cheaply whole, for whoever comes next.
+            false => Vec::new(),
+        };
+        // Of a table that is cheap to read whole, the second key reads it whole.
+        let keys =
+            [(keyed, by_key, per_key || state.keyed.is_empty()), (!constants.is_empty(), constants, true)];
+        for (is_narrower, constraints, may_collect) in keys {
+            if !is_narrower {
+                continue;
             }
-            // Of a table that is cheap to read whole, the second key reads it whole.
-            if per_key || state.keyed.is_empty() {
-                let query = query(by_table, ColumnMask::from_bits(used));
-                let kept = Arc::new(Kept::new(open(&query)?.keep(&query)?));
+            let key = cache_key(&constraints, used.bits());
+            if let Some(kept) = state.keyed.get(&key) {
+                drop(state);
+                return found(&kept, None);
+            }
+            if may_collect {
+                let kept = keep(&query(constraints, used, None))?;
                 state.keyed.put(key, kept.clone(), &self.run);
-                return Ok(Started::kept(kept.clone(), kept.find(&constraints, &self.run)?, true));
+                drop(state);
+                return found(&kept, Some(used));
             }
         }
-        let query = query(Vec::new(), ColumnMask::ALL);
-        let whole = Arc::new(Kept::new(open(&query)?.keep(&query)?));
-        state.whole = Some(whole.clone());
+        let columns = self.of_whole(table).or(used);
+        let whole = keep(&query(Vec::new(), columns, None))?;
+        state.whole = Some((whole.clone(), columns));
         state.keyed.clear(&self.run);
         drop(state);
-        Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, true))
+        found(&whole, Some(columns))
+    }
+
+    /// The columns to ask for where some will be read.
+    fn sent(&self, table: usize, used: ColumnMask) -> ColumnMask {
+        let TableScope { route, schema, .. } = &self.tables[table];
+        if !(route.projects() && self.numbered) {
+            return used;
+        }
+        let identity = schema.identity.columns.iter().filter_map(|name| schema.column(name));
+        identity.fold(used, ColumnMask::with)
+    }
+
+    /// The columns of rows that every scan of the statement shares.
+    fn of_whole(&self, table: usize) -> ColumnMask {
+        let planned = self.columns.get().and_then(|of| of.iter().find(|(of, _)| *of == table));
+        match planned {
+            Some((_, used)) if self.tables[table].route.projects() => {
+                self.sent(table, ColumnMask::from_bits(*used))
+            }
+            _ => ColumnMask::ALL,
+        }
     }
 
     /// Whether these rows are the whole of a table, which every later start of the statement uses.
     pub(crate) fn holds_whole(&self, table: usize, rows: &Arc<Kept>) -> bool {
-        lock(&self.tables[table].state).whole.as_ref().is_some_and(|whole| Arc::ptr_eq(whole, rows))
+        lock(&self.tables[table].state).whole.as_ref().is_some_and(|(whole, _)| Arc::ptr_eq(whole, rows))
     }
 
     /// Whether no two rows of a table have the same identity.
@@ -186,9 +236,11 @@ impl Scope {
             Some(known) => {
                 known.scans += used.scans;
                 known.collections += used.collections;
+                known.collected += used.collected;
+                known.sent = known.sent.or(used.sent).map(|mask| mask.or(used.sent.unwrap_or(mask)));
                 known.produced += used.produced;
                 known.kept = known.kept.zip(used.kept).map(|(a, b)| a + b);
-                known.read = ColumnMask::from_bits(known.read.bits() | used.read.bits());
+                known.read = known.read.or(used.read);
                 known.time += used.time;
                 known.how = used.how;
             }
@@ -202,16 +254,35 @@ struct Numbers {
     of: HashMap<(Vec<Key>, u32), i64>,
 }
 
-/// The rows that a cursor walks.
-pub(crate) enum Started {
-    Stream(Box<dyn Scan>),
-    Kept { rows: Arc<Kept>, found: Found, collected: bool },
+/// What a cursor asks for at its start.
+pub(crate) struct Wanted {
+    pub constraints: Vec<Constraint>,
+    /// Of each constraint.
+    pub args: Vec<Arg>,
+    /// Columns that may be read.
+    pub used: ColumnMask,
+    /// Rows after which it probably has enough.
+    pub rows: Option<u64>,
 }
 
-impl Started {
-    fn kept(rows: Arc<Kept>, found: Found, collected: bool) -> Started {
-        Started::Kept { rows, found, collected }
-    }
+/// The rows that a cursor walks.
+pub(crate) enum Started {
+    Stream {
+        scan: Box<dyn Scan>,
+        sent: ColumnMask,
+    },
+    /// `collected` when they were read for this cursor.
+    Kept {
+        rows: Arc<Kept>,
+        found: Found,
+        collected: Option<Collected>,
+    },
+}
+
+/// What one reading of a table gave.
+pub(crate) struct Collected {
+    pub rows: u64,
+    pub sent: ColumnMask,
 }
 
 /// Which of the kept rows a cursor walks.
