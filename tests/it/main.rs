@@ -27,8 +27,12 @@ mod outside;
 mod photograph;
 /// A comparison that is pushed down never changes an answer.
 mod properties;
+/// A collector's tables in SQL: the same rows, sent sparingly, and what happens when it is away.
+mod route;
 /// What procmond links and how it is installed.
 mod sandbox;
+/// Collectors within this process, for engines to reach.
+mod served;
 /// `daemoneye-cli` as a process: formats, exit codes, scripts, Ctrl-C.
 mod shell;
 /// The house rules, on the tree itself.
