@@ -50,6 +50,11 @@ impl Machine {
         &mut self.engine
     }
 
+    /// Whether a collector tells of it.
+    pub(crate) fn is_served(&self) -> bool {
+        self.behind.is_some()
+    }
+
     /// Answers without a collector.
     pub(crate) fn answer_here(&mut self, sql: &str) -> Answer {
         match &mut self.behind {

@@ -267,7 +267,9 @@ fn same(machine: &std::cell::RefCell<Machine>, pushed: &str, truth: &str) -> Res
 
 fn keyed(machine: &Machine) -> Vec<Arc<TableSchema>> {
     let schemas = machine.schemas().into_iter();
-    schemas.filter(|s| s.columns.iter().any(|c| c.push != Ops::NONE)).collect()
+    // The engine's own tables know who serves the others, and no collector serves them.
+    let same = |s: &Arc<TableSchema>| !machine.is_served() || !s.name.starts_with("daemoneye_");
+    schemas.filter(same).filter(|s| s.columns.iter().any(|c| c.push != Ops::NONE)).collect()
 }
 
 fn needy(schema: &TableSchema) -> bool {

@@ -262,7 +262,7 @@ fn only_the_rows_and_columns_that_are_asked_for_travel() {
         ("tens >= 499.5", vec!["tens >="], vec!["n", "tens"], 0),
         (
             "tens BETWEEN 3 AND 4 AND half < 20",
-            vec!["tens >=", "tens <=", "half <"],
+            vec!["half <", "tens >=", "tens <="],
             vec!["n", "half", "tens"],
             10,
         ),

@@ -24,8 +24,9 @@ use rusqlite::vtab::{
 };
 use rusqlite::{Connection, Error, Result};
 
+use crate::kept::{Found, Index, Kept, Key};
 use crate::plan::{Arg, By, Offer, Plan, choose};
-use crate::scope::{Found, Index, Kept, Key, Scope, Started, Use, Wanted, add, inner, lock, timed};
+use crate::scope::{Scope, Started, Use, Wanted, add, inner, lock, timed};
 use crate::{ErrorKind, Limit, Route, SqlError};
 
 /// What the cursors of a connection share: its tables, and the run of the current statement.

@@ -9,6 +9,8 @@ mod engine;
 mod error;
 mod functions;
 mod guard;
+mod kept;
+mod keyed_cache;
 mod limits;
 mod plan;
 mod remote;
