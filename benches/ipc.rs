@@ -1,10 +1,12 @@
 //! What the wire costs: a small request there and back, and a scan of 10,000 rows of 16 columns next to the same
-//! bytes through a bare Unix socket.
+//! bytes through a bare Unix socket. Then whole statements over 10,000 processes, here and through a collector: both
+//! ends run in this process, so its CPU time is that of both.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::expect_used,
+    clippy::disallowed_methods,
     reason = "a bench fails loudly and prints what it measured"
 )]
 
@@ -16,9 +18,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collector::{AnyTable, Column, Row, Scan, Table, int, key, text, unique};
-use ipc::{Bind, Client, Identity, Offer, Peer, Server, ServerLimits, Service, SocketListener, Timing};
-use model::{ColumnMask, Constraint, Extent, Op, Query, Run, ScanError, TableSchema};
+use collector::{AnyTable, Column, Host, Row, Scan, Table, int, key, text, unique};
+use ipc::{
+    Bind, Client, Collectors, Endpoint, Identity, Offer, Peer, Server, ServerLimits, Service, Settings,
+    SocketListener, Timing,
+};
+use model::{ColumnMask, Constraint, Extent, Op, Query, Run, ScanError, TableSchema, Value};
+use vtables::{Engine, Here, Limits, Options, OutputColumn, Remote, Route, Sink};
 
 const ROWS: i64 = 10_000;
 
@@ -76,7 +82,8 @@ static PREPARED: Table<Shared, Rows> = Table {
     examples: &[],
 };
 
-struct Collector(Rows);
+/// The prepared rows, and the processes of a machine.
+struct Collector(Rows, Host);
 
 impl Service for Collector {
     fn identity(&self) -> Identity {
@@ -84,11 +91,101 @@ impl Service for Collector {
     }
 
     fn peer(&self, _: &Peer) -> Result<Offer, String> {
-        Ok(Offer { tables: vec![Arc::new(AnyTable::<Rows>::schema(&PREPARED))], sources: Vec::new() })
+        let tables = [AnyTable::<Rows>::schema(&PREPARED), processes().schema()];
+        Ok(Offer { tables: tables.map(Arc::new).to_vec(), sources: Vec::new() })
     }
 
-    fn open(&self, _: &str, query: &Query) -> Result<Box<dyn Scan>, ScanError> {
-        AnyTable::<Rows>::open(&PREPARED, &self.0, query)
+    fn open(&self, table: &str, query: &Query) -> Result<Box<dyn Scan>, ScanError> {
+        match table {
+            "processes" => processes().open(&self.1, query),
+            _ => AnyTable::<Rows>::open(&PREPARED, &self.0, query),
+        }
+    }
+}
+
+fn processes() -> &'static dyn AnyTable<Host> {
+    *host::TABLES.iter().find(|table| table.name() == "processes").unwrap()
+}
+
+/// A machine of so many processes, each of them like this one.
+fn crowd(count: i64) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let own = |name: &str| std::fs::read(format!("/proc/self/{name}")).unwrap();
+    let (stat, status, cmdline) = (String::from_utf8(own("stat")).unwrap(), own("status"), own("cmdline"));
+    let (_, rest) = stat.split_once(' ').unwrap();
+    for pid in 1..=count {
+        let process = directory.path().join(format!("proc/{pid}"));
+        std::fs::create_dir_all(&process).unwrap();
+        std::fs::write(process.join("stat"), format!("{pid} {rest}")).unwrap();
+        std::fs::write(process.join("status"), &status).unwrap();
+        std::fs::write(process.join("cmdline"), &cmdline).unwrap();
+        std::os::unix::fs::symlink("/usr/bin/something", process.join("exe")).unwrap();
+    }
+    for name in ["stat", "uptime", "sys/kernel/random/boot_id"] {
+        let to = directory.path().join("proc").join(name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(to, std::fs::read(format!("/proc/{name}")).unwrap()).unwrap();
+    }
+    directory
+}
+
+/// Counts rows, and looks at each value.
+struct Counted(u64);
+
+impl Sink for Counted {
+    fn columns(&mut self, _: &[OutputColumn]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, values: &[Value<'_>]) -> std::io::Result<()> {
+        black_box(values);
+        self.0 += 1;
+        Ok(())
+    }
+}
+
+fn ask(engine: &mut Engine, sql: &str, rows: i64) {
+    let mut counted = Counted(0);
+    engine.run(sql, &Options::default(), &mut counted).unwrap();
+    assert_eq!(counted.0, rows as u64);
+}
+
+/// Whole statements, in this process and through the collector at a path.
+fn statements(path: &std::path::Path, prepared: &Rows, host: &Host) {
+    let here: Arc<dyn Route> = Arc::new(Here::new([&PREPARED as &dyn AnyTable<Rows>], prepared.clone()));
+    let machine: Arc<dyn Route> = Arc::new(Here::new([processes()], host.clone()));
+    let collectors = Collectors::new([Endpoint::at(path)], Settings::default());
+    assert!(collectors.refresh(&Run::unlimited()).is_empty());
+    let remote: Arc<dyn Route> = Arc::new(Remote::new(collectors));
+    let mut here = Engine::new(vec![here, machine], Limits::default()).unwrap();
+    let mut remote = Engine::new(vec![remote], Limits::default()).unwrap();
+    for (title, sql, rows) in [
+        (
+            "six columns of 10,000 processes",
+            "SELECT pid, name, path, cmdline, uid, state FROM processes",
+            ROWS,
+        ),
+        (
+            "10 of 10,000 processes by a pattern",
+            "SELECT pid, name FROM processes WHERE cmdline LIKE '%ipc%' AND pid > 9990",
+            10,
+        ),
+        (
+            "processes with their parents",
+            "SELECT p.pid, q.name FROM processes p JOIN processes q ON q.pid = (p.pid + 1) / 2",
+            ROWS,
+        ),
+        ("16 columns of 10,000 rows that are ready", "SELECT * FROM prepared", ROWS),
+        ("two columns of 10,000 rows that are ready", "SELECT n1, t1 FROM prepared", ROWS),
+    ] {
+        support::compare(
+            title,
+            20,
+            &mut [
+                ("in this process", &mut || ask(&mut here, sql, rows)),
+                ("through a collector", &mut || ask(&mut remote, sql, rows)),
+            ],
+        );
     }
 }
 
@@ -147,10 +244,12 @@ fn main() {
     let path = directory.path().join("collector");
     let listener = SocketListener::bind(&Bind { path: path.clone(), mode: 0o600, group: None }).unwrap();
     let prepared = rows();
-    let service = Arc::new(Collector(prepared.clone()));
+    let crowd = crowd(ROWS);
+    let host = Host::at(crowd.path());
+    let service = Arc::new(Collector(prepared.clone(), host.clone()));
     let server = Server::start(Arc::new(listener), service, ServerLimits::default()).unwrap();
     let client = Client::connect(&path, Timing::default()).unwrap();
-    let schema = client.tables()[0].clone();
+    let schema = client.hello().table("prepared").unwrap().clone();
 
     let whole = query(&schema);
     let before = server.counts().bytes_sent;
@@ -199,6 +298,8 @@ fn main() {
             }),
         ],
     );
+
+    statements(&path, &prepared, &host);
 }
 
 struct Boxed(Box<dyn Scan>);

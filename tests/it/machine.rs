@@ -3,15 +3,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::{AnyTable, Host};
+use ipc::Server;
 use model::{TableSchema, Value};
 use vtables::{Answer, Engine, ErrorKind, Here, Limits, Options, Route};
+
+use crate::served::{self, Place, Tables};
 
 /// Reading every set-user-id file of a large disk takes longer than a query is given.
 const LIMITS: Limits =
     Limits { timeout: Some(Duration::from_secs(120)), rows_max: 10_000_000, memory_bytes_max: 1 << 30 };
 
 /// An engine over every table of one machine.
-pub(crate) struct Machine(Engine);
+pub(crate) struct Machine {
+    engine: Engine,
+    /// For a machine behind a collector: the collector, and the same machine without it.
+    behind: Option<(Server, Box<Machine>)>,
+}
 
 impl Machine {
     pub(crate) fn live() -> Machine {
@@ -26,15 +33,42 @@ impl Machine {
     pub(crate) fn of(host: Host) -> Machine {
         let tables = host::TABLES.iter().map(|t| *t as &'static dyn AnyTable<Host>);
         let route: Arc<dyn Route> = Arc::new(Here::new(tables, host));
-        Machine(Engine::new(vec![route], LIMITS).unwrap())
+        Machine { engine: Engine::new(vec![route], LIMITS).unwrap(), behind: None }
+    }
+
+    /// A machine of which a collector tells.
+    pub(crate) fn served(host: Host) -> Machine {
+        let tables = host::TABLES.iter().map(|t| *t as &'static dyn AnyTable<Host>).collect();
+        let place = Place::new();
+        let server = place.serve(Tables { name: "served", tables, source: host.clone() });
+        let route = served::route(&served::collectors(&[&place]));
+        let engine = Engine::new(vec![route], LIMITS).unwrap();
+        Machine { engine, behind: Some((server, Box::new(Machine::of(host)))) }
+    }
+
+    pub(crate) fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Whether a collector tells of it.
+    pub(crate) fn is_served(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// Answers without a collector.
+    pub(crate) fn answer_here(&mut self, sql: &str) -> Answer {
+        match &mut self.behind {
+            Some((_, here)) => here.answer(sql),
+            None => self.answer(sql),
+        }
     }
 
     pub(crate) fn schemas(&self) -> Vec<Arc<TableSchema>> {
-        self.0.catalog().iter().cloned().collect()
+        self.engine.catalog().iter().cloned().collect()
     }
 
     pub(crate) fn schema(&self, table: &str) -> Arc<TableSchema> {
-        self.0.catalog().get(table).unwrap().clone()
+        self.engine.catalog().get(table).unwrap().clone()
     }
 
     pub(crate) fn answer(&mut self, sql: &str) -> Answer {
@@ -45,12 +79,12 @@ impl Machine {
     pub(crate) fn answer_with(&mut self, sql: &str, params: &[(&str, Value<'static>)]) -> Answer {
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let options = Options { params, ..Options::default() };
-        self.0.query(sql, &options).unwrap_or_else(|error| panic!("{sql}\n{error:?}"))
+        self.engine.query(sql, &options).unwrap_or_else(|error| panic!("{sql}\n{error:?}"))
     }
 
     /// Whether a statement is refused because it names no value of a required column.
     pub(crate) fn needs_a_column(&mut self, sql: &str) -> bool {
-        let error = self.0.query(sql, &Options::default()).err();
+        let error = self.engine.query(sql, &Options::default()).err();
         error.is_some_and(|error| error.kind == ErrorKind::RequiredColumn)
     }
 

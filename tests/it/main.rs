@@ -29,10 +29,14 @@ mod outside;
 mod photograph;
 /// A comparison that is pushed down never changes an answer.
 mod properties;
+/// A collector's tables in SQL: the same rows, sent sparingly, and what happens when it is away.
+mod route;
 /// What procmond links and how it is installed.
 mod sandbox;
 /// A collector that is not procmond, as CONTRIBUTING.md shows it.
 mod second_collector;
+/// Collectors within this process, for engines to reach.
+mod served;
 /// `daemoneye-cli` as a process: formats, exit codes, scripts, Ctrl-C.
 mod shell;
 /// The house rules, on the tree itself.

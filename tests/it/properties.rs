@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use collector::Host;
 use model::{ColumnSchema, Kind, Ops, TableSchema, Value};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -17,6 +18,8 @@ use crate::photograph;
 /// Statements for each table of the photograph, and of the live machine, which is slower and moves.
 const CASES: u32 = 150;
 const CASES_LIVE: u32 = 30;
+/// And of the photograph behind a collector.
+const CASES_SERVED: u32 = 60;
 
 /// One operand, before it is known which values the column has.
 #[derive(Clone, Debug)]
@@ -251,11 +254,11 @@ fn check<S: Strategy>(cases: u32, strategy: &S, property: impl Fn(S::Value) -> R
     }
 }
 
-/// That two statements give the same rows, in whatever order.
+/// That two statements give the same rows, in whatever order; the truth is told without a collector.
 fn same(machine: &std::cell::RefCell<Machine>, pushed: &str, truth: &str) -> Result<(), String> {
     let mut machine = machine.borrow_mut();
-    let mut rows = |sql: &str| machine.answer(sql).rows.iter().map(|row| line(row)).collect::<Vec<_>>();
-    let (ours, theirs) = (rows(pushed), rows(truth));
+    let lines = |answer: vtables::Answer| answer.rows.iter().map(|row| line(row)).collect::<Vec<_>>();
+    let (ours, theirs) = (lines(machine.answer(pushed)), lines(machine.answer_here(truth)));
     match differences(&ours, &theirs) {
         none if none.is_empty() => Ok(()),
         differ => Err(format!("{pushed}\n{truth}\n{}", differ[..differ.len().min(10)].join("\n"))),
@@ -264,7 +267,9 @@ fn same(machine: &std::cell::RefCell<Machine>, pushed: &str, truth: &str) -> Res
 
 fn keyed(machine: &Machine) -> Vec<Arc<TableSchema>> {
     let schemas = machine.schemas().into_iter();
-    schemas.filter(|s| s.columns.iter().any(|c| c.push != Ops::NONE)).collect()
+    // The engine's own tables know who serves the others, and no collector serves them.
+    let same = |s: &Arc<TableSchema>| !machine.is_served() || !s.name.starts_with("daemoneye_");
+    schemas.filter(same).filter(|s| s.columns.iter().any(|c| c.push != Ops::NONE)).collect()
 }
 
 fn needy(schema: &TableSchema) -> bool {
@@ -274,6 +279,11 @@ fn needy(schema: &TableSchema) -> bool {
 fn columns(schema: &TableSchema, of: &str) -> String {
     let stable = schema.columns.iter().filter(|c| c.kind != Kind::Real);
     stable.map(|c| format!("{of}.\"{}\"", c.name)).collect::<Vec<_>>().join(", ")
+}
+
+/// The same machine, at hand and behind a collector, with the number of cases for each.
+fn both(host: &Host) -> [(Machine, u32); 2] {
+    [(Machine::of(host.clone()), CASES), (Machine::served(host.clone()), CASES_SERVED)]
 }
 
 /// This process and some that do nothing.
@@ -287,14 +297,19 @@ fn company() -> (Vec<Running>, Vec<i64>) {
 fn a_keyed_scan_gives_what_the_filtered_full_scan_gives() {
     let (_company, pids) = company();
     let photograph = photograph::machine(&pids);
-    let mut machine = Machine::of(photograph::host(&photograph));
+    for (machine, cases) in both(&photograph::host(&photograph)) {
+        scans_as_filtered(machine, cases);
+    }
+}
+
+fn scans_as_filtered(mut machine: Machine, cases: u32) {
     let schemas = keyed(&machine);
     let pools = schemas.iter().filter(|s| !needy(s)).map(|s| (s.clone(), Pool::of(&mut machine, s, &s.name)));
     let pools: Vec<_> = pools.collect();
     let machine = std::cell::RefCell::new(machine);
     for (schema, pool) in pools {
         let (name, columns) = (&schema.name, columns(&schema, "t"));
-        check(CASES, &filter(), |filter| {
+        check(cases, &filter(), |filter| {
             let filter = pool.sql(&filter);
             same(
                 &machine,
@@ -363,7 +378,12 @@ fn on_the_live_machine_too() {
 fn a_join_gives_the_same_rows_in_either_order() {
     let (_company, pids) = company();
     let photograph = photograph::machine(&pids);
-    let mut machine = Machine::of(photograph::host(&photograph));
+    for (machine, cases) in both(&photograph::host(&photograph)) {
+        joins_in_either_order(machine, cases);
+    }
+}
+
+fn joins_in_either_order(mut machine: Machine, cases: u32) {
     let schemas = keyed(&machine);
     let pools = schemas.iter().filter(|s| !needy(s)).map(|s| (s.clone(), Pool::of(&mut machine, s, &s.name)));
     let pools: Vec<_> = pools.collect();
@@ -371,7 +391,7 @@ fn a_join_gives_the_same_rows_in_either_order() {
     let input = (any::<Index>(), proptest::collection::vec(operand(), 1..6), any::<bool>());
     for (schema, pool) in pools {
         let (name, columns) = (&schema.name, columns(&schema, "t"));
-        check(CASES / 3, &input, |(column, operands, typed)| {
+        check(cases / 3, &input, |(column, operands, typed)| {
             let (column, values) = &pool.columns[column.index(pool.columns.len())];
             let operands: Vec<_> = operands.iter().map(|operand| written(operand, values)).collect();
             // Without a type the table's column decides how values are compared; with one, both do.
@@ -409,7 +429,12 @@ fn a_join_gives_the_same_rows_in_either_order() {
 fn a_process_joins_with_each_of_its_tables_as_it_does_without_keys() {
     let (_company, pids) = company();
     let photograph = photograph::machine(&pids);
-    let machine = Machine::of(photograph::host(&photograph));
+    for (machine, _) in both(&photograph::host(&photograph)) {
+        joins_with_its_tables(machine);
+    }
+}
+
+fn joins_with_its_tables(machine: Machine) {
     let by_pid = keyed(&machine).into_iter().filter(|s| s.column("pid").is_some() && !needy(s));
     let by_pid: Vec<_> = by_pid.collect();
     let machine = std::cell::RefCell::new(machine);

@@ -9,6 +9,7 @@ mod events;
 mod frame;
 mod limits;
 mod metrics;
+mod place;
 #[doc(hidden)]
 pub mod proto;
 mod server;
@@ -70,5 +71,6 @@ pub use events::{Delivery, EventStream, Interest, SourceFacts};
 pub use frame::{FrameError, FrameReader, HEADER_BYTES, append};
 pub use limits::*;
 pub use metrics::{CollectorCounts, FrameCounts, ServerCounts};
+pub use place::{default_socket, default_sockets};
 pub use server::{Identity, Offer, Server, ServerLimits, Service, TableService};
 pub use transport::{Bind, Listener, Peer, PipeListener, SocketListener, Transport, connect, pipe};

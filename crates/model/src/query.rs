@@ -65,6 +65,16 @@ impl ColumnMask {
         self.0 & (1 << bit) != 0
     }
 
+    /// The columns of both masks.
+    pub const fn or(self, other: ColumnMask) -> ColumnMask {
+        ColumnMask(self.0 | other.0)
+    }
+
+    /// Whether every column of `other` is in this mask.
+    pub const fn covers(self, other: ColumnMask) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// This mask with one more column.
     pub const fn with(self, column: usize) -> ColumnMask {
         ColumnMask(self.0 | 1 << if column < 63 { column } else { 63 })

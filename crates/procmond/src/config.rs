@@ -16,7 +16,7 @@ const SOCKET_MODE: u32 = 0o660;
 /// How procmond is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where clients connect; `None` for [`crate::default_path`].
+    /// Where clients connect; `None` for [`ipc::default_socket`].
     pub socket: Option<PathBuf>,
     /// Permissions of the socket.
     pub socket_mode: u32,

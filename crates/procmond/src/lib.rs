@@ -30,5 +30,5 @@ pub use privileges::{Confined, Plan, Prepared, PrivilegeError};
 pub use seccomp::{Filter, FilterError};
 pub use serve::{Collector, Sources, attach};
 pub use signals::Signals;
-pub use socket::{SocketError, bind, default_path};
+pub use socket::{SocketError, bind};
 pub use status::{Matrix, StatusError};

@@ -9,7 +9,7 @@ use collector::Host;
 use ipc::SocketListener;
 use procmond::{
     Account, Collector, Config, Confined, Filter, Peers, Plan, PrivilegeError, Signals, SocketError, Sources,
-    attach, bind, default_path, log_to_stderr,
+    attach, bind, log_to_stderr,
 };
 
 /// The collector that may read everything: serves tables of this machine to local clients.
@@ -64,7 +64,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let host = if config.masking { Host::live() } else { Host::live().unmasked() };
     let path = match cli.socket.as_ref().or(config.socket.as_ref()) {
         Some(path) => path.clone(),
-        None => default_path()?,
+        None => ipc::default_socket().ok_or(SocketError::NoDirectory)?,
     };
     let peers = Peers::of(&config, &host)?;
     let plan = Plan {

@@ -11,9 +11,6 @@ use crate::account::{self, AccountError};
 use crate::config::Config;
 use crate::trust::{self, Distrust};
 
-const DIRECTORY: &str = "daemoneye";
-const NAME: &str = "procmond.sock";
-
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -35,16 +32,6 @@ pub enum SocketError {
     /// The group of the configuration is not known.
     #[error(transparent)]
     Group(#[from] AccountError),
-}
-
-/// Where clients connect when nothing else is said: in `/run/daemoneye` for root, in `$XDG_RUNTIME_DIR/daemoneye`
-/// for anybody else.
-pub fn default_path() -> Result<PathBuf, SocketError> {
-    let run = match rustix::process::geteuid().is_root() {
-        true => PathBuf::from("/run"),
-        false => std::env::var_os("XDG_RUNTIME_DIR").ok_or(SocketError::NoDirectory)?.into(),
-    };
-    Ok(run.join(DIRECTORY).join(NAME))
 }
 
 /// Binds the socket with the permissions and the group of the configuration.

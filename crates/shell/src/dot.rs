@@ -244,7 +244,8 @@ fn timeout(session: &mut Session, argument: &str) -> Done {
 
 fn tables(session: &mut Session, pattern: &str) -> Done {
     let colours = session.look().colours;
-    let text = tables::list(session.engine.catalog(), pattern, colours);
+    refresh(session)?;
+    let text = tables::list(&session.engine, pattern, colours);
     if text.is_empty() {
         return wrong(&tables::unknown(session.engine.catalog(), pattern));
     }
@@ -252,7 +253,17 @@ fn tables(session: &mut Session, pattern: &str) -> Done {
     Ok(Flow::Continue)
 }
 
+/// What is told about tables should be true now.
+fn refresh(session: &mut Session) -> Result<(), Exit> {
+    let refreshed = session.engine.refresh();
+    refreshed.map(drop).map_err(|error| {
+        say::sql_error("", &error);
+        Exit::of(&error)
+    })
+}
+
 fn schema(session: &mut Session, pattern: &str) -> Done {
+    refresh(session)?;
     match schema::text(session.engine.catalog(), pattern) {
         Some(text) => session.print(&text)?,
         None => return wrong(&tables::unknown(session.engine.catalog(), pattern)),

@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// Wrong usage, or SQL that is refused.
     Usage = 2,
+    /// A collector cannot be reached, or was lost.
+    Unreachable = 3,
     /// Took longer than it was given.
     TimedOut = 4,
     /// Stopped with Ctrl-C.
@@ -24,6 +26,7 @@ impl Exit {
     pub(crate) fn of(error: &SqlError) -> Exit {
         match error.kind {
             kind if kind.is_refusal() => Exit::Usage,
+            ErrorKind::Unreachable => Exit::Unreachable,
             ErrorKind::Limit(Limit::Deadline) => Exit::TimedOut,
             ErrorKind::Cancelled => Exit::Interrupted,
             // `… | head` got what it wanted.

@@ -48,5 +48,9 @@ fn failed(error: anyhow::Error) -> Exit {
         return Exit::Done;
     }
     crate::say::error(&format!("{error:#}"));
-    if error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+    match error {
+        error if error.is::<Usage>() => Exit::Usage,
+        error if error.is::<machine::Unreachable>() => Exit::Unreachable,
+        _ => Exit::Failed,
+    }
 }

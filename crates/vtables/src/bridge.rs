@@ -24,20 +24,40 @@ use rusqlite::vtab::{
 };
 use rusqlite::{Connection, Error, Result};
 
-use crate::plan::{Arg, Offer, Plan, choose};
-use crate::scope::{Found, Index, Kept, Key, Scope, Started, Use, add, inner, lock, timed};
-use crate::{ErrorKind, Limit, SqlError};
+use crate::kept::{Found, Index, Kept, Key};
+use crate::plan::{Arg, By, Offer, Plan, choose};
+use crate::scope::{Scope, Started, Use, Wanted, add, inner, lock, timed};
+use crate::{ErrorKind, Limit, Route, SqlError};
 
 /// What the cursors of a connection share: its tables, and the run of the current statement.
 pub(crate) struct Shared {
-    pub schemas: Vec<Arc<TableSchema>>,
+    pub tables: Vec<(Arc<TableSchema>, Arc<dyn Route>)>,
     pub scope: Mutex<Option<Arc<Scope>>>,
+    pub planning: Mutex<Planning>,
+}
+
+/// The statement that SQLite prepares now.
+#[derive(Default)]
+pub(crate) struct Planning {
+    /// Row numbers may be asked for.
+    pub numbered: bool,
+    /// For each table that it plans to scan, the columns that any of the scans may read.
+    pub columns: Vec<(usize, u64)>,
+}
+
+impl Planning {
+    fn reads(&mut self, table: usize, used: u64) {
+        match self.columns.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, columns)) => *columns |= used,
+            None => self.columns.push((table, used)),
+        }
+    }
 }
 
 /// Makes every table of `shared` known to the connection.
 pub(crate) fn register(connection: &Connection, shared: &Arc<Shared>) -> Result<()> {
     let module: &'static Module<'static, TableVtab> = const { &Module::eponymous_only_module() };
-    for (table, schema) in shared.schemas.iter().enumerate() {
+    for (table, (schema, _)) in shared.tables.iter().enumerate() {
         connection.create_module(&*schema.name, module, Some(Aux { shared: shared.clone(), table }))?;
     }
     Ok(())
@@ -51,7 +71,7 @@ struct Aux {
 
 impl Aux {
     fn schema(&self) -> &Arc<TableSchema> {
-        &self.shared.schemas[self.table]
+        &self.shared.tables[self.table].0
     }
 }
 
@@ -84,14 +104,24 @@ unsafe impl<'vtab> VTab<'vtab> for TableVtab {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
-        let offers = offers(info)?;
-        let (plan, places, cost) = choose(self.aux.schema(), &offers.list, info.col_used());
+        let offers = self.aux.offers(info)?;
+        let used = info.col_used();
+        lock(&self.aux.shared.planning).reads(self.aux.table, used);
+        let (mut plan, places, cost) = choose(self.aux.schema(), &offers.list, used);
         for (offer, place) in places.iter().enumerate() {
             let Some(place) = place else { continue };
             let constraint = offers.numbers[offer];
             info.constraint_usage(constraint).set_argv_index(*place as c_int);
             if offers.list[offer].list {
                 info.set_in_constraint(constraint, true)?;
+            }
+        }
+        // Where a row may still be refused, or rows are sorted, the number of those wanted is not known.
+        if offers.complete && places.iter().all(Option::is_some) && plan.args.iter().all(Arg::pushed) {
+            for constraint in offers.limits {
+                plan.limits += 1;
+                let place = (plan.args.len() + plan.limits) as c_int;
+                info.constraint_usage(constraint).set_argv_index(place);
             }
         }
         info.set_idx_str(&plan.encode());
@@ -106,7 +136,7 @@ unsafe impl<'vtab> VTab<'vtab> for TableVtab {
             aux: self.aux.clone(),
             scope: None,
             encoded: String::new(),
-            plan: Plan { used: 0, args: Vec::new() },
+            plan: Plan { used: 0, args: Vec::new(), limits: 0 },
             source: Source::Empty,
             lookup: None,
             identity: Vec::new(),
@@ -131,31 +161,66 @@ struct Offers {
     list: Vec<Offer>,
     /// SQLite's number of each.
     numbers: Vec<usize>,
+    /// SQLite's numbers of LIMIT and OFFSET; none where rows are sorted.
+    limits: Vec<usize>,
+    /// No comparison was left out of the list.
+    complete: bool,
 }
 
-fn offers(info: &IndexInfo) -> Result<Offers> {
-    let mut offers = Offers { list: Vec::new(), numbers: Vec::new() };
-    for (number, constraint) in info.constraints().enumerate() {
-        use IndexConstraintOp as Sql;
-        let op = match constraint.operator() {
-            Sql::SQLITE_INDEX_CONSTRAINT_EQ => Op::Eq,
-            Sql::SQLITE_INDEX_CONSTRAINT_LIKE => Op::Like,
-            Sql::SQLITE_INDEX_CONSTRAINT_GLOB => Op::Glob,
-            Sql::SQLITE_INDEX_CONSTRAINT_REGEXP => Op::Regexp,
-            Sql::SQLITE_INDEX_CONSTRAINT_LT => Op::Lt,
-            Sql::SQLITE_INDEX_CONSTRAINT_LE => Op::Le,
-            Sql::SQLITE_INDEX_CONSTRAINT_GT => Op::Gt,
-            Sql::SQLITE_INDEX_CONSTRAINT_GE => Op::Ge,
-            _ => continue,
+impl Aux {
+    fn offers(&self, info: &IndexInfo) -> Result<Offers> {
+        let (schema, route) = &self.shared.tables[self.table];
+        let unique = schema.identity.unique && route.keeps_identity();
+        let numbered = lock(&self.shared.planning).numbered;
+        // Rows with one identity are told apart by their order, so all of them must pass a filter, or none.
+        let may_filter = |column: usize| {
+            let named = |name: &Cow<'_, str>| schema.column(name) == Some(column);
+            !numbered || unique || schema.identity.columns.iter().any(named)
         };
-        // A negative column is the row number, which no table can look up.
-        let Ok(column) = usize::try_from(constraint.column()) else { continue };
-        let binary = matches!(op, Op::Like | Op::Glob | Op::Regexp) || info.collation(number)? == "BINARY";
-        let list = op == Op::Eq && constraint.is_usable() && info.is_in_constraint(number)?;
-        offers.list.push(Offer { column, op, usable: constraint.is_usable(), binary, list });
-        offers.numbers.push(number);
+        let sorted = info.num_of_order_by() > 0;
+        let mut offers = Offers { list: Vec::new(), numbers: Vec::new(), limits: Vec::new(), complete: true };
+        for (number, constraint) in info.constraints().enumerate() {
+            use IndexConstraintOp as Sql;
+            let op = match constraint.operator() {
+                Sql::SQLITE_INDEX_CONSTRAINT_EQ => Op::Eq,
+                Sql::SQLITE_INDEX_CONSTRAINT_LIKE => Op::Like,
+                Sql::SQLITE_INDEX_CONSTRAINT_GLOB => Op::Glob,
+                Sql::SQLITE_INDEX_CONSTRAINT_REGEXP => Op::Regexp,
+                Sql::SQLITE_INDEX_CONSTRAINT_LT => Op::Lt,
+                Sql::SQLITE_INDEX_CONSTRAINT_LE => Op::Le,
+                Sql::SQLITE_INDEX_CONSTRAINT_GT => Op::Gt,
+                Sql::SQLITE_INDEX_CONSTRAINT_GE => Op::Ge,
+                Sql::SQLITE_INDEX_CONSTRAINT_LIMIT | Sql::SQLITE_INDEX_CONSTRAINT_OFFSET => {
+                    if !sorted && constraint.is_usable() {
+                        offers.limits.push(number);
+                    }
+                    continue;
+                }
+                _ => {
+                    offers.complete = false;
+                    continue;
+                }
+            };
+            // A negative column is the row number, which no table can look up.
+            let Ok(column) = usize::try_from(constraint.column()) else {
+                offers.complete = false;
+                continue;
+            };
+            let usable = constraint.is_usable();
+            let pattern = matches!(op, Op::Like | Op::Glob | Op::Regexp);
+            offers.list.push(Offer {
+                column,
+                op,
+                usable,
+                binary: pattern || info.collation(number)? == "BINARY",
+                list: op == Op::Eq && usable && info.is_in_constraint(number)?,
+                constant: usable && info.rhs_value(number)?.is_some(),
+                by_route: route.filters(schema, op) && may_filter(column),
+            });
+            offers.numbers.push(number);
+        }
+        Ok(offers)
     }
-    Ok(offers)
 }
 
 #[repr(C)]
@@ -223,6 +288,10 @@ struct Lookup {
 struct Seen {
     scans: u64,
     collections: u64,
+    /// Rows that the table gave.
+    collected: u64,
+    /// Columns whose values were sent.
+    sent: ColumnMask,
     produced: u64,
     kept: u64,
     read: ColumnMask,
@@ -279,6 +348,10 @@ unsafe impl VTabCursor for Cursor<'_> {
     fn rowid(&self) -> Result<i64> {
         self.seen.numbered.set(true);
         let Some(scope) = &self.scope else { return Ok(0) };
+        if !scope.numbered && scope.tables[self.aux.table].route.projects() {
+            let what = format!("{}: rows were collected without their numbers", self.aux.schema().name);
+            return Err(self.fail(SqlError::new(ErrorKind::Internal, what)));
+        }
         let caught = catch_unwind(AssertUnwindSafe(|| {
             let (identity, ordinal) = match (&self.source, self.source.kept()) {
                 (Source::Stream { scan, ordinal }, _) => {
@@ -352,27 +425,38 @@ impl Cursor<'_> {
         self.seen.scans += 1;
         add(&scope.steps, 1);
 
-        let Some((constraints, pushed)) = self.constraints(&schema, args)? else {
+        let Some((constraints, marks)) = self.constraints(&schema, args)? else {
             return Ok(()); // Compared with NULL or with an empty list: no row can match.
         };
-        let gives = |c: &Constraint| schema.columns[c.column].required;
-        if schema.required().next().is_some() && !constraints.iter().any(gives) {
+        let gives = |arg: &Arg| arg.by == By::Table && schema.columns[arg.column].required;
+        if schema.required().next().is_some() && !marks.iter().any(gives) {
             return Err(required(&schema));
         }
+        let wanted = Wanted {
+            constraints,
+            args: marks,
+            used: ColumnMask::from_bits(self.plan.used),
+            rows: self.rows_wanted(args),
+        };
         let inner = inner(&scope);
-        let started = timed(scope.timed, &self.seen.time, || {
-            scope.start(self.aux.table, constraints, &pushed, self.plan.used, inner)
-        });
+        let started = timed(scope.timed, &self.seen.time, || scope.start(self.aux.table, wanted, inner));
         match started.map_err(|error| scan_error(&schema, error))? {
-            Started::Stream(scan) => {
+            Started::Stream { scan, sent } => {
                 self.seen.collections += 1;
+                self.seen.sent = self.seen.sent.or(sent);
                 self.seen.how = "streamed";
-                self.ordinals = (!scope.unique(self.aux.table)).then(Default::default);
+                let projects = scope.tables[self.aux.table].route.projects();
+                let told_apart = scope.numbered || !projects;
+                self.ordinals = (told_apart && !scope.unique(self.aux.table)).then(Default::default);
                 self.source = Source::Stream { scan, ordinal: 0 };
                 self.advance()
             }
             Started::Kept { rows, found, collected } => {
-                self.seen.collections += u64::from(collected);
+                if let Some(collected) = collected {
+                    self.seen.collections += 1;
+                    self.seen.collected += collected.rows;
+                    self.seen.sent = self.seen.sent.or(collected.sent);
+                }
                 self.seen.how = if matches!(found, Found::All) { "kept" } else { "indexed" };
                 self.lookup = self.remember(&scope, &schema, &rows);
                 self.source = Source::Kept { rows, found, at: 0 };
@@ -423,16 +507,29 @@ impl Cursor<'_> {
         true
     }
 
-    /// The arguments as constraints, with a mark for those that the table narrows by; `None` when no row can
+    /// Rows after which the statement has enough, as its LIMIT and OFFSET say.
+    fn rows_wanted(&self, args: &Filters<'_>) -> Option<u64> {
+        let first = self.plan.args.len();
+        let limits = first..(first + self.plan.limits).min(args.len());
+        let number = |n: usize| match ValueRef::from(&args[n]) {
+            // A negative LIMIT is none, a negative OFFSET is 0; without a LIMIT there is no OFFSET either.
+            ValueRef::Integer(rows) => u64::try_from(rows).ok(),
+            _ => None,
+        };
+        let sum = limits.clone().map(number).try_fold(0_u64, |sum, rows| sum.checked_add(rows?));
+        sum.filter(|_| !limits.is_empty())
+    }
+
+    /// The arguments as constraints, with who makes use of each; `None` when no row can
     /// match. A comparison that SQLite would convert for is left out.
     #[allow(clippy::type_complexity, reason = "two lists that belong together, read once")]
     fn constraints(
         &self,
         schema: &TableSchema,
         args: &Filters<'_>,
-    ) -> std::result::Result<Option<(Vec<Constraint>, Vec<bool>)>, SqlError> {
+    ) -> std::result::Result<Option<(Vec<Constraint>, Vec<Arg>)>, SqlError> {
         let bridge = |error: Error| SqlError::new(ErrorKind::Internal, error.to_string());
-        let (mut constraints, mut pushed) = (Vec::new(), Vec::new());
+        let (mut constraints, mut marks) = (Vec::new(), Vec::new());
         for (n, arg) in self.plan.args.iter().enumerate().take(args.len()) {
             let kind = match arg.op {
                 Op::Like | Op::Glob | Op::Regexp => Kind::Text,
@@ -442,8 +539,14 @@ impl Cursor<'_> {
             let mut convertible = true;
             // Without a required column there is no scan at all, so its values are converted here.
             let required = schema.columns[arg.column].required;
+            let range = matches!(arg.op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && arg.by == By::Route;
             let mut take = |value: ValueRef<'_>| match exact(kind, value) {
                 Exact::Value(value) => values.push(value),
+                // A filter compares numbers of both classes as SQLite does; an index or a table need not.
+                Exact::Converted if range && is_number(kind, value) => values.push(match value {
+                    ValueRef::Real(x) => x.into(),
+                    value => Value::Int(value.as_i64().unwrap_or_default()),
+                }),
                 Exact::Null => {}
                 Exact::Converted if required => values.extend(converted(kind, value)),
                 Exact::Converted => convertible = false,
@@ -463,9 +566,9 @@ impl Cursor<'_> {
                 return Ok(None);
             }
             constraints.push(Constraint { column: arg.column, op: arg.op, values });
-            pushed.push(arg.pushed);
+            marks.push(*arg);
         }
-        Ok(Some((constraints, pushed)))
+        Ok(Some((constraints, marks)))
     }
 
     fn advance(&mut self) -> std::result::Result<(), SqlError> {
@@ -511,6 +614,7 @@ impl Cursor<'_> {
 
     fn stand(&mut self) {
         self.seen.produced += 1;
+        self.seen.collected += u64::from(matches!(self.source, Source::Stream { .. }));
         self.seen.standing = true;
         if let Some(scope) = &self.scope {
             self.seen.steps = scope.steps.load(Ordering::Relaxed);
@@ -524,7 +628,7 @@ impl Cursor<'_> {
         }
         // A row was kept if it was used for more than the comparisons that can reject it.
         let read = self.seen.row.take();
-        self.seen.read = ColumnMask::from_bits(self.seen.read.bits() | read.bits());
+        self.seen.read = self.seen.read.or(read);
         let used = self.seen.numbered.take() || read.bits() & !self.tested.bits() != 0;
         if let Some(scope) = &self.scope {
             add(&scope.standing, -1);
@@ -550,6 +654,8 @@ impl Cursor<'_> {
             how: seen.how,
             scans: seen.scans,
             collections: seen.collections,
+            collected: seen.collected,
+            sent: scope.tables[self.aux.table].route.projects().then_some(seen.sent),
             produced: seen.produced,
             kept: (!untraceable).then_some(seen.kept),
             read: seen.read,
@@ -594,6 +700,10 @@ fn exact(kind: Kind, value: ValueRef<'_>) -> Exact {
     }
 }
 
+fn is_number(kind: Kind, value: ValueRef<'_>) -> bool {
+    matches!((kind, value), (Kind::Int | Kind::Real, ValueRef::Integer(_) | ValueRef::Real(_)))
+}
+
 /// A value as the column's affinity turns it before it is compared; none when it then equals no value of the
 /// column (datatype3.html#type_conversions_prior_to_comparison).
 fn converted(kind: Kind, value: ValueRef<'_>) -> Option<Value<'static>> {
@@ -628,9 +738,13 @@ fn required(schema: &TableSchema) -> SqlError {
 pub(crate) fn scan_error(schema: &TableSchema, error: ScanError) -> SqlError {
     match error {
         ScanError::Stopped(stop) => stopped(stop),
-        // The error of a collector that is away names the collector.
-        other @ (ScanError::Failed(_) | ScanError::Unreachable { .. }) => {
-            SqlError::new(ErrorKind::Table, format!("{}: {other}", schema.name))
+        failed @ ScanError::Failed(_) => {
+            SqlError::new(ErrorKind::Table, format!("{}: {failed}", schema.name))
+        }
+        // It names the collector.
+        away @ ScanError::Unreachable { .. } => {
+            SqlError::new(ErrorKind::Unreachable, format!("{}: {away}", schema.name))
+                .help("start it again; what is scanned in this process still answers")
         }
     }
 }

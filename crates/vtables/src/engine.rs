@@ -1,6 +1,6 @@
 //! The engine: one SQLite connection that holds no data, on which each statement is checked, run and measured.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use rusqlite::limits::Limit as SqliteLimit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, Statement};
 
-use crate::bridge::{self, Shared};
+use crate::bridge::{self, Planning, Shared};
 use crate::functions::{self, Clock};
 use crate::guard::{self, Checked};
 use crate::limits::{self, Limits};
@@ -91,43 +91,50 @@ impl Canceller {
 
 /// One SQLite connection with the tables of its routes. It runs one statement at a time.
 pub struct Engine {
+    routes: Vec<Arc<dyn Route>>,
+    /// What the routes' versions were when their tables were declared.
+    versions: Vec<u64>,
+    declared: Declared,
+    functions: Vec<&'static str>,
+    limits: Limits,
+    running: Arc<Mutex<Option<Run>>>,
+}
+
+/// A connection with the tables that the routes had at one time.
+struct Declared {
     connection: Connection,
     shared: Arc<Shared>,
     catalog: Arc<Catalog>,
-    routes: HashMap<String, Arc<dyn Route>>,
-    functions: Vec<&'static str>,
     clock: Clock,
-    limits: Limits,
-    checked: HashMap<String, Arc<Checked>>,
-    running: Arc<Mutex<Option<Run>>>,
+    checked: HashMap<String, Known>,
+}
+
+/// What is known of a statement that was checked before.
+#[derive(Clone)]
+struct Known {
+    checked: Arc<Checked>,
+    /// For each table the columns that its scans may read, as SQLite planned them.
+    columns: Option<Vec<(usize, u64)>>,
 }
 
 impl Engine {
     /// An engine over the tables of the routes; of two routes with the same table the first serves it.
     pub fn new(routes: Vec<Arc<dyn Route>>, limits: Limits) -> Result<Engine, SqlError> {
-        let fault = |error: rusqlite::Error| {
-            SqlError::new(ErrorKind::Internal, format!("SQLite could not be set up: {error}"))
-        };
-        let (catalog, routes) = assemble(routes);
-        let shared = Arc::new(Shared { schemas: catalog.iter().cloned().collect(), scope: Mutex::new(None) });
-        let clock = Clock::new(SystemTime::now());
-        let connection = connect(&shared, &clock).map_err(fault)?;
-        Ok(Engine {
-            connection,
-            shared,
-            catalog,
-            routes,
-            functions: functions::FUNCTIONS.iter().map(|f| f.name).collect(),
-            clock,
-            limits,
-            checked: HashMap::new(),
-            running: Arc::default(),
-        })
+        let versions = routes.iter().map(|route| route.version()).collect();
+        let declared = Declared::new(&routes)?;
+        let functions = functions::FUNCTIONS.iter().map(|f| f.name).collect();
+        Ok(Engine { routes, versions, declared, functions, limits, running: Arc::default() })
     }
 
     /// The tables that statements can name.
     pub fn catalog(&self) -> &Arc<Catalog> {
-        &self.catalog
+        &self.declared.catalog
+    }
+
+    /// The name of the route that serves a table.
+    pub fn route(&self, table: &str) -> Option<&'static str> {
+        let serves = |(schema, _): &&(Arc<TableSchema>, _)| schema.name.eq_ignore_ascii_case(table);
+        self.declared.shared.tables.iter().find(serves).map(|(_, route)| route.name())
     }
 
     /// The limits of statements that bring none of their own.
@@ -140,10 +147,32 @@ impl Engine {
         Canceller(self.running.clone())
     }
 
+    /// Asks each route whether its tables are still the same. Whether something changed.
+    ///
+    /// A statement needs no such question before it: it notices by itself what became of its tables.
+    pub fn refresh(&mut self) -> Result<bool, SqlError> {
+        let run = Run::new(Some(limits::REFRESH_TIME_MAX), u64::MAX, SystemTime::now());
+        *lock(&self.running) = Some(run.clone());
+        self.routes.iter().for_each(|route| route.refresh(&run));
+        *lock(&self.running) = None;
+        self.follow()
+    }
+
+    /// Declares the tables anew, if a route has others than before. Whether it does.
+    fn follow(&mut self) -> Result<bool, SqlError> {
+        let versions: Vec<u64> = self.routes.iter().map(|route| route.version()).collect();
+        if versions == self.versions {
+            return Ok(false);
+        }
+        self.declared = Declared::new(&self.routes)?;
+        self.versions = versions;
+        Ok(true)
+    }
+
     /// Checks a statement without running it.
     pub fn validate(&mut self, sql: &str) -> Result<Validated, SqlError> {
-        let checked = self.check(sql)?;
-        let statement = prepare(&self.connection, sql, &checked, &self.catalog)?;
+        let checked = self.check(sql)?.checked;
+        let statement = prepare(&self.declared.connection, sql, &checked, &self.declared.catalog)?;
         Ok(Validated {
             columns: output_columns(&statement),
             tables: checked.tables.iter().map(|t| t.name.clone()).collect(),
@@ -161,20 +190,40 @@ impl Engine {
 
     /// Runs a statement and hands its rows to a sink as they come.
     pub fn run(&mut self, sql: &str, options: &Options, sink: &mut dyn Sink) -> Result<Report, SqlError> {
+        let mut sink = Handed { sink, begun: false };
+        let failed = match self.run_once(sql, options, &mut sink) {
+            Err(error) if !sink.begun => error,
+            done => return done,
+        };
+        // A collector that was started again may serve other tables, which is noticed when it is asked.
+        let changed = match failed.kind {
+            ErrorKind::UnknownColumn => self.refresh()?,
+            _ => self.follow()?,
+        };
+        if changed { self.run_once(sql, options, &mut sink) } else { Err(failed) }
+    }
+
+    fn run_once(&mut self, sql: &str, options: &Options, sink: &mut Handed<'_>) -> Result<Report, SqlError> {
         let started = Instant::now();
-        let checked = self.check(sql)?;
+        let mut known = self.check(sql)?;
+        // What is asked about the tables themselves should be true now.
+        if options.route.is_none() && known.checked.tables.iter().any(|t| crate::tables::is_own(&t.name)) {
+            self.refresh()?;
+            known = self.check(sql)?;
+        }
+        let checked = known.checked.clone();
         let limits = options.limits.unwrap_or(self.limits);
         let now = options.now.unwrap_or_else(SystemTime::now);
         let run = Run::new(limits.timeout, limits.memory_bytes_max, now);
-        let scope = Arc::new(self.scope(&checked, options, run.clone()));
-        self.clock.set(now);
-        *lock(&self.shared.scope) = Some(scope.clone());
+        let scope = Arc::new(self.declared.scope(&checked, options, run.clone()));
+        self.declared.clock.set(now);
+        *lock(&self.declared.shared.scope) = Some(scope.clone());
         *lock(&self.running) = Some(run.clone());
 
-        let done = self.step(sql, options, &checked, &scope, limits, sink);
+        let done = self.declared.step(sql, options, known, &scope, limits, sink);
 
         *lock(&self.running) = None;
-        *lock(&self.shared.scope) = None;
+        *lock(&self.declared.shared.scope) = None;
         let rows = done.map_err(|error| with_place(error, sql, &checked))?;
         Ok(Report {
             rows,
@@ -186,53 +235,101 @@ impl Engine {
         })
     }
 
-    fn check(&mut self, sql: &str) -> Result<Arc<Checked>, SqlError> {
-        if let Some(checked) = self.checked.get(sql) {
-            return Ok(checked.clone());
+    fn check(&mut self, sql: &str) -> Result<Known, SqlError> {
+        self.follow()?;
+        let checked = self.declared.check(sql, &self.functions);
+        match &checked {
+            // There may be such a table by now.
+            Err(error) if error.kind == ErrorKind::UnknownTable && self.refresh()? => {
+                self.declared.check(sql, &self.functions)
+            }
+            _ => checked,
         }
-        let checked =
-            Arc::new(guard::check(sql, &self.catalog, &self.functions, &guard::GuardLimits::default())?);
-        if self.checked.len() >= limits::STATEMENTS_KEPT {
-            self.checked.clear();
+    }
+}
+
+/// A sink, and whether it was given anything.
+struct Handed<'s> {
+    sink: &'s mut dyn Sink,
+    begun: bool,
+}
+
+impl Declared {
+    fn new(routes: &[Arc<dyn Route>]) -> Result<Declared, SqlError> {
+        let fault = |error: rusqlite::Error| {
+            SqlError::new(ErrorKind::Internal, format!("SQLite could not be set up: {error}"))
+        };
+        let tables = assemble(routes);
+        let catalog = Arc::new(tables.iter().map(|(schema, _)| schema.clone()).collect());
+        let shared = Arc::new(Shared { tables, scope: Mutex::default(), planning: Mutex::default() });
+        let clock = Clock::new(SystemTime::now());
+        let connection = connect(&shared, &clock).map_err(fault)?;
+        Ok(Declared { connection, shared, catalog, clock, checked: HashMap::new() })
+    }
+
+    fn check(&mut self, sql: &str, functions: &[&str]) -> Result<Known, SqlError> {
+        if !self.checked.contains_key(sql) {
+            let checked = guard::check(sql, &self.catalog, functions, &guard::GuardLimits::default())?;
+            if self.checked.len() >= limits::STATEMENTS_KEPT {
+                self.checked.clear();
+            }
+            self.checked.insert(sql.to_owned(), Known { checked: Arc::new(checked), columns: None });
         }
-        self.checked.insert(sql.to_owned(), checked.clone());
-        Ok(checked)
+        let known = &self.checked[sql];
+        *lock(&self.shared.planning) = Planning { numbered: known.checked.numbered, columns: Vec::new() };
+        Ok(known.clone())
     }
 
     fn scope(&self, checked: &Checked, options: &Options, run: Run) -> Scope {
-        let table = |schema: &Arc<TableSchema>| {
-            let own = || self.routes[&*schema.name].clone();
-            let route = options.route.clone().unwrap_or_else(own);
+        let table = |(schema, route): &(Arc<TableSchema>, Arc<dyn Route>)| {
+            let route = options.route.as_ref().unwrap_or(route).clone();
             let used = checked.tables.iter().find(|t| t.name == schema.name);
             (schema.clone(), route, used.map_or(0, |t| t.references))
         };
-        Scope::new(run, self.shared.schemas.iter().map(table), checked.tested.clone(), options.timed)
+        let tables = self.shared.tables.iter().map(table);
+        Scope::new(run, tables, checked.tested.clone(), checked.numbered, options.timed)
     }
 
     fn step(
         &mut self,
         sql: &str,
         options: &Options,
-        checked: &Checked,
+        known: Known,
         scope: &Arc<Scope>,
         limits: Limits,
-        sink: &mut dyn Sink,
+        sink: &mut Handed<'_>,
     ) -> Result<u64, SqlError> {
-        let mut statement = prepare(&self.connection, sql, checked, &self.catalog)?;
+        let mut statement = prepare(&self.connection, sql, &known.checked, &self.catalog)?;
+        // One that SQLite had prepared before was planned then.
+        let planned = std::mem::take(&mut lock(&self.shared.planning).columns);
+        let columns = if planned.is_empty() { known.columns } else { Some(planned) };
+        if let Some(columns) = columns {
+            let kept = self.checked.get_mut(sql).filter(|kept| kept.columns.is_none());
+            if let Some(kept) = kept {
+                kept.columns = Some(columns.clone());
+            }
+            let _ = scope.columns.set(columns);
+        }
         bind(&mut statement, &options.params)?;
         let columns = output_columns(&statement);
         let output = |error: io::Error| SqlError::new(ErrorKind::Output(error.kind()), error.to_string());
-        sink.columns(&columns).map_err(output)?;
         let mut given = 0;
         let mut rows = statement.raw_query();
         let mut buffer = vec![Value::Null; columns.len()];
         loop {
             let row = match rows.next() {
-                Ok(Some(row)) => row,
-                // A getter that was stopped has no way to say so but NULL, so the run is asked once more.
-                Ok(None) => return scope.run.check().map(|()| given).map_err(bridge::stopped),
+                Ok(row) => row,
                 Err(error) => return Err(run_error(error, scope)),
             };
+            // A getter that was stopped has no way to say so but NULL, so the run is asked once more.
+            if row.is_none() {
+                scope.run.check().map_err(bridge::stopped)?;
+            }
+            // Only now, so that a statement whose tables changed meanwhile can begin again unseen.
+            if !std::mem::replace(&mut sink.begun, true) {
+                sink.sink.columns(&columns).map_err(output)?;
+            }
+            let Some(row) = row else { return Ok(given) };
             if given >= limits.rows_max {
                 let message = format!("the query gave more than {} rows", limits.rows_max);
                 return Err(SqlError::new(ErrorKind::Limit(Limit::Rows), message)
@@ -244,7 +341,7 @@ impl Engine {
             for (column, value) in values.iter_mut().enumerate() {
                 *value = value_of(row.get_ref(column).unwrap_or(ValueRef::Null));
             }
-            sink.row(&values).map_err(output)?;
+            sink.sink.row(&values).map_err(output)?;
             buffer = recycled(values);
         }
     }
@@ -283,27 +380,20 @@ fn value_of(value: ValueRef<'_>) -> Value<'_> {
     }
 }
 
-/// The catalogue of all routes and of the engine itself, and who serves each table.
-fn assemble(routes: Vec<Arc<dyn Route>>) -> (Arc<Catalog>, HashMap<String, Arc<dyn Route>>) {
-    let mut schemas: Vec<Arc<TableSchema>> = Vec::new();
-    let mut serves: HashMap<String, Arc<dyn Route>> = HashMap::new();
-    let mut add = |route: &Arc<dyn Route>| {
-        for schema in route.tables() {
-            if serves.insert(schema.name.to_string(), route.clone()).is_none() {
-                schemas.push(schema);
-            }
-        }
-    };
-    // The engine's own tables come first, and those of a later route win in `serves` only by being absent.
+/// The tables of all routes and of the engine itself, each with the route that serves it, by name.
+fn assemble(routes: &[Arc<dyn Route>]) -> Vec<(Arc<TableSchema>, Arc<dyn Route>)> {
     let known: Arc<Mutex<Info>> = Arc::default();
     let own: Arc<dyn Route> = crate::tables::route(known.clone());
-    for route in routes.iter().rev() {
-        add(route);
+    let mut tables: BTreeMap<String, (Arc<TableSchema>, Arc<dyn Route>)> = BTreeMap::new();
+    // The engine's own tables are nobody else's, and the first of two routes counts.
+    for route in std::iter::once(&own).chain(routes) {
+        for schema in route.tables() {
+            tables.entry(schema.name.to_ascii_lowercase()).or_insert_with(|| (schema, route.clone()));
+        }
     }
-    add(&own);
-    let served_by = schemas.iter().map(|s| (s.clone(), serves[&*s.name].name())).collect();
-    lock(&known).tables = served_by;
-    (Arc::new(schemas.into_iter().collect()), serves)
+    let tables: Vec<_> = tables.into_values().collect();
+    lock(&known).tables = tables.iter().map(|(schema, route)| (schema.clone(), route.name())).collect();
+    tables
 }
 
 fn connect(shared: &Arc<Shared>, clock: &Clock) -> rusqlite::Result<Connection> {
@@ -510,7 +600,9 @@ fn run_error(error: rusqlite::Error, scope: &Scope) -> SqlError {
 
 /// A place for errors that SQLite gives none: the first mention of the table or column that they name.
 fn with_place(mut error: SqlError, sql: &str, checked: &Checked) -> SqlError {
-    if error.place.is_none() && matches!(error.kind, ErrorKind::RequiredColumn | ErrorKind::Table) {
+    if error.place.is_none()
+        && matches!(error.kind, ErrorKind::RequiredColumn | ErrorKind::Table | ErrorKind::Unreachable)
+    {
         let named = checked
             .tables
             .iter()

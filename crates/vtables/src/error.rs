@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Cancelled,
     /// A table failed while it was read.
     Table,
+    /// The collector that serves a table cannot be reached, or was lost.
+    Unreachable,
     /// An expression failed on a value, such as a malformed regular expression or JSON.
     Value,
     /// The rows could not be handed on (a closed pipe, a full disk).

@@ -40,5 +40,7 @@ pub(crate) const PARAMETERS_MAX: i32 = 1000;
 pub(crate) const PROGRESS_EVERY: i32 = 2000;
 /// Bytes of rows that are kept key by key within one statement.
 pub(crate) const KEYED_CACHE_BYTES_MAX: usize = 16 << 20;
+/// How long the routes together may take to say which tables they have.
+pub(crate) const REFRESH_TIME_MAX: Duration = Duration::from_secs(1);
 /// Prepared statements that an engine keeps.
 pub(crate) const STATEMENTS_KEPT: usize = 64;

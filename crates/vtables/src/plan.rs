@@ -15,6 +15,10 @@ pub(crate) struct Offer {
     pub binary: bool,
     /// `IN (…)`, of which all values can come at once.
     pub list: bool,
+    /// The value stands in the statement: it is the same at every start of the scan.
+    pub constant: bool,
+    /// The route tests every row by it.
+    pub by_route: bool,
 }
 
 /// What the cursor is told, encoded as text in `idxStr`.
@@ -24,6 +28,19 @@ pub(crate) struct Plan {
     pub used: u64,
     /// The arguments of xFilter, in their order.
     pub args: Vec<Arg>,
+    /// How many more arguments follow, whose sum is the number of rows that are wanted: LIMIT, and OFFSET.
+    pub limits: usize,
+}
+
+/// Who makes use of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The table itself: its scan is shorter.
+    Table,
+    /// The route: of the rows that the table gives fewer come here.
+    Route,
+    /// An index over kept rows.
+    Index,
 }
 
 /// One argument of xFilter.
@@ -32,8 +49,16 @@ pub(crate) struct Arg {
     pub column: usize,
     pub op: Op,
     pub list: bool,
-    /// The table itself narrows by it; otherwise only an index over kept rows does.
-    pub pushed: bool,
+    pub by: By,
+    /// Its value is the same at every start of the scan.
+    pub constant: bool,
+}
+
+impl Arg {
+    /// Whether it goes to where the rows come from.
+    pub(crate) fn pushed(&self) -> bool {
+        self.by != By::Index
+    }
 }
 
 /// What SQLite is told in return.
@@ -65,24 +90,30 @@ pub(crate) fn choose(schema: &TableSchema, offers: &[Offer], used: u64) -> (Plan
             Op::Regexp => false,
         };
         let by_index = offer.op == Op::Eq && offer.binary && schema.required().next().is_none();
-        if by_table || by_index {
-            args.push(Arg { column: offer.column, op: offer.op, list: offer.list, pushed: by_table });
-            *place = Some(args.len());
-        }
+        let by = match () {
+            () if by_table => By::Table,
+            () if offer.by_route && offer.binary => By::Route,
+            () if by_index => By::Index,
+            () => continue,
+        };
+        let &Offer { column, op, list, constant, .. } = offer;
+        args.push(Arg { column, op, list, by, constant });
+        *place = Some(args.len());
     }
     let cost = cost(schema, &args);
-    (Plan { used, args }, places, cost)
+    (Plan { used, args, limits: 0 }, places, cost)
 }
 
 fn cost(schema: &TableSchema, args: &[Arg]) -> Cost {
     let required: Vec<usize> = (0..schema.columns.len()).filter(|i| schema.columns[*i].required).collect();
-    let gives_required =
-        |a: &Arg| a.pushed && required.contains(&a.column) && matches!(a.op, Op::Eq | Op::Like | Op::Glob);
+    let gives_required = |a: &Arg| {
+        a.by == By::Table && required.contains(&a.column) && matches!(a.op, Op::Eq | Op::Like | Op::Glob)
+    };
     if !required.is_empty() && !args.iter().any(gives_required) {
         return Cost { cost: COST_WITHOUT_REQUIRED, rows: 1 << 30 };
     }
-    let keyed = args.iter().any(|a| a.pushed && a.op == Op::Eq);
-    let narrowed = args.iter().any(|a| a.pushed);
+    let keyed = args.iter().any(|a| a.by == By::Table && a.op == Op::Eq);
+    let narrowed = args.iter().any(Arg::pushed);
     let indexed = args.iter().any(|a| a.op == Op::Eq);
     // Each further comparison leaves fewer rows, which tells SQLite the better of two keyed orders.
     let fewer = |rows: f64| (rows / (args.len().max(1) as f64)).max(1.0);
@@ -124,14 +155,19 @@ const OPS: [(Op, char); 8] = [
 ];
 
 impl Plan {
-    /// As text: `used` in hexadecimal, then for each argument its operation, column and marks.
+    /// As text: `used` in hexadecimal, the number of limits, then for each argument its operation, column and marks.
     pub(crate) fn encode(&self) -> String {
-        let mut text = format!("{:x}", self.used);
+        let mut text = format!("{:x};{}", self.used, self.limits);
         for arg in &self.args {
             let op = OPS.iter().find(|(op, _)| *op == arg.op).map_or('=', |(_, c)| *c);
             let list = if arg.list { "l" } else { "" };
-            let pushed = if arg.pushed { "p" } else { "" };
-            text.push_str(&format!(";{op}{}{list}{pushed}", arg.column));
+            let constant = if arg.constant { "c" } else { "" };
+            let by = match arg.by {
+                By::Table => "t",
+                By::Route => "r",
+                By::Index => "",
+            };
+            text.push_str(&format!(";{op}{}{list}{constant}{by}", arg.column));
         }
         text
     }
@@ -140,21 +176,27 @@ impl Plan {
     pub(crate) fn decode(text: &str) -> Option<Plan> {
         let mut parts = text.split(';');
         let used = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let limits = parts.next()?.parse().ok()?;
         let arg = |part: &str| {
             let mut rest = part.chars();
             let sign = rest.next()?;
             let op = OPS.iter().find(|(_, c)| *c == sign)?.0;
             let rest = rest.as_str();
-            let digits = rest.trim_end_matches(['l', 'p']);
+            let digits = rest.trim_end_matches(char::is_alphabetic);
             let marks = &rest[digits.len()..];
             Some(Arg {
                 column: digits.parse().ok()?,
                 op,
                 list: marks.contains('l'),
-                pushed: marks.contains('p'),
+                constant: marks.contains('c'),
+                by: match () {
+                    () if marks.contains('t') => By::Table,
+                    () if marks.contains('r') => By::Route,
+                    () => By::Index,
+                },
             })
         };
-        Some(Plan { used, args: parts.map(arg).collect::<Option<_>>()? })
+        Some(Plan { used, limits, args: parts.map(arg).collect::<Option<_>>()? })
     }
 }
 
@@ -167,11 +209,17 @@ mod tests {
         let args = OPS
             .iter()
             .enumerate()
-            .map(|(n, (op, _))| Arg { column: n * 9, op: *op, list: n % 2 == 0, pushed: n % 3 == 0 })
+            .map(|(n, (op, _))| Arg {
+                column: n * 9,
+                op: *op,
+                list: n % 2 == 0,
+                by: [By::Table, By::Route, By::Index][n % 3],
+                constant: n % 4 == 0,
+            })
             .collect();
-        let plan = Plan { used: u64::MAX, args };
+        let plan = Plan { used: u64::MAX, limits: 2, args };
         assert_eq!(Plan::decode(&plan.encode()), Some(plan));
         assert_eq!(Plan::decode("zz"), None);
-        assert_eq!(Plan::decode("0;?1"), None);
+        assert_eq!(Plan::decode("0;0;?1"), None);
     }
 }

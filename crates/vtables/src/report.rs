@@ -35,7 +35,7 @@ pub struct TableReport {
     pub route: &'static str,
     /// `streamed` from the table, or from rows that the statement `kept`, or by an index over them (`indexed`).
     pub rows_were: &'static str,
-    /// Comparisons that the table itself narrowed by.
+    /// Comparisons that the table itself, or a collector that filters, narrowed by.
     pub pushed: Vec<String>,
     /// Comparisons that an index over kept rows could answer.
     pub looked_up: Vec<String>,
@@ -43,6 +43,10 @@ pub struct TableReport {
     pub scans: u64,
     /// How often the table was really read.
     pub collections: u64,
+    /// Rows that the table gave, or what the collector sent of them.
+    pub rows_collected: u64,
+    /// Columns that a collector sent; none of a table that is scanned in this process.
+    pub columns_sent: Option<Vec<String>>,
     /// Rows that the scans gave to SQLite.
     pub rows_produced: u64,
     /// Rows of these that passed SQLite's own test; unknown where its reading leaves no trace.
@@ -79,9 +83,11 @@ fn table_report(scope: &Scope, used: &Use) -> TableReport {
         };
         format!("{} {op}", columns[arg.column].name)
     };
-    let of = |pushed: bool| used.plan.args.iter().filter(|a| a.pushed == pushed).map(comparison).collect();
-    let read =
-        |(i, _): &(usize, &model::ColumnSchema)| used.read.bits() & ColumnMask::NONE.with(*i).bits() != 0;
+    let of = |pushed: bool| used.plan.args.iter().filter(|a| a.pushed() == pushed).map(comparison).collect();
+    let names = |mask: ColumnMask| {
+        let of_mask = columns.iter().enumerate().filter(|(i, _)| mask.has(*i));
+        of_mask.map(|(_, c)| c.name.to_string()).collect::<Vec<_>>()
+    };
     TableReport {
         table: table.schema.name.to_string(),
         route: table.route.name(),
@@ -90,9 +96,11 @@ fn table_report(scope: &Scope, used: &Use) -> TableReport {
         looked_up: of(false),
         scans: used.scans,
         collections: used.collections,
+        rows_collected: used.collected,
+        columns_sent: used.sent.map(names),
         rows_produced: used.produced,
         rows_kept: used.kept,
-        columns: columns.iter().enumerate().filter(read).map(|(_, c)| c.name.to_string()).collect(),
+        columns: names(used.read),
         time: used.time,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use collector::{AnyTable, Scan};
-use model::{Query, ScanError, TableSchema};
+use model::{Op, Query, Run, ScanError, TableSchema};
 
 /// A place that rows come from. One SQL text runs on each of them.
 pub trait Route: Send + Sync {
@@ -17,6 +17,21 @@ pub trait Route: Send + Sync {
     fn keeps_identity(&self) -> bool {
         true
     }
+    /// Whether it tests each row of a table by this operation before the row comes here, as exactly as SQLite and
+    /// on whatever column. Otherwise only what the table itself can use is worth telling it.
+    fn filters(&self, _table: &TableSchema, _op: Op) -> bool {
+        false
+    }
+    /// Whether only the columns of [`Query::used`] come here, and all others are NULL.
+    fn projects(&self) -> bool {
+        false
+    }
+    /// Another number whenever [`Route::tables`] would give something else than before.
+    fn version(&self) -> u64 {
+        0
+    }
+    /// Looks whether the tables are still the same; `run` ends the wait for an answer.
+    fn refresh(&self, _run: &Run) {}
 }
 
 /// The route `here`: tables that this process scans itself.

@@ -1,23 +1,17 @@
 //! What one run of a statement shares between its cursors: kept rows, their indexes, row numbers, counts.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use collector::{Scan, Snapshot};
-use model::{ColumnMask, Constraint, Extent, Op, Query, Run, ScanError, TableSchema, Value};
+use collector::Scan;
+use model::{ColumnMask, Constraint, Extent, Query, Run, ScanError, TableSchema};
 
-use crate::limits::KEYED_CACHE_BYTES_MAX;
-use crate::plan::Plan;
+use crate::kept::{Found, Kept, Key};
+use crate::keyed_cache::{KeyedCache, cache_key};
+use crate::plan::{Arg, By, Plan};
 use crate::{Route, SqlError};
-
-/// Rows between two looks at the run, while an index is built.
-const POLL_EVERY: usize = 64;
-/// Kept rows of which a walk is cheaper than an index.
-const INDEX_ROWS_MIN: usize = 16;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -36,7 +30,8 @@ pub(crate) struct TableScope {
 #[derive(Default)]
 struct TableState {
     scanned: bool,
-    whole: Option<Arc<Kept>>,
+    /// With the columns that it has.
+    whole: Option<(Arc<Kept>, ColumnMask)>,
     keyed: KeyedCache,
 }
 
@@ -52,6 +47,11 @@ pub(crate) struct Scope {
     pub steps: AtomicI64,
     /// Whether to read the clock around each call of a table.
     pub timed: bool,
+    /// Row numbers may be asked for.
+    pub numbered: bool,
+    /// For each table the columns that any of its scans may read, once the statement is prepared. Unknown for one
+    /// that was prepared long ago: then all.
+    pub columns: OnceLock<Vec<(usize, u64)>>,
     /// What a table failed with, kept here because SQLite carries only its text.
     pub failure: Mutex<Option<SqlError>>,
     pub uses: Mutex<Vec<Use>>,
@@ -65,6 +65,10 @@ pub(crate) struct Use {
     pub how: &'static str,
     pub scans: u64,
     pub collections: u64,
+    /// Rows that the table gave.
+    pub collected: u64,
+    /// Columns of which the values were sent, where not all are at hand.
+    pub sent: Option<ColumnMask>,
     pub produced: u64,
     /// `None` where SQLite's reading does not show whether it kept a row.
     pub kept: Option<u64>,
@@ -77,6 +81,7 @@ impl Scope {
         run: Run,
         tables: impl Iterator<Item = (Arc<TableSchema>, Arc<dyn Route>, u32)>,
         tested: Vec<String>,
+        numbered: bool,
         timed: bool,
     ) -> Scope {
         let table = |(schema, route, references)| TableScope {
@@ -93,69 +98,108 @@ impl Scope {
             standing: AtomicI64::new(0),
             steps: AtomicI64::new(0),
             timed,
+            numbered,
+            columns: OnceLock::new(),
             failure: Mutex::new(None),
             uses: Mutex::new(Vec::new()),
         }
     }
 
-    /// The rows for one xFilter.
-    pub(crate) fn start(
-        &self,
-        table: usize,
-        constraints: Vec<Constraint>,
-        pushed: &[bool],
-        used: u64,
-        inner: bool,
-    ) -> Result<Started, ScanError> {
+    /// The rows for one xFilter. `args` tell who makes use of each constraint.
+    pub(crate) fn start(&self, table: usize, wanted: Wanted, inner: bool) -> Result<Started, ScanError> {
+        let Wanted { constraints, args, used, rows } = &wanted;
         let scope = &self.tables[table];
-        let by_table: Vec<Constraint> =
-            constraints.iter().zip(pushed).filter(|(_, p)| **p).map(|(c, _)| c.clone()).collect();
-        let query = |constraints, used| Query {
+        let query = |constraints, used, rows_wanted| Query {
             schema: scope.schema.clone(),
             used,
             constraints,
-            rows_wanted: None,
+            rows_wanted,
             run: self.run.clone(),
         };
         let open = |query: &Query| scope.route.open(&scope.schema.name, query);
+        let keep = |query: &Query| Ok::<_, ScanError>(Arc::new(Kept::new(open(query)?.keep(query)?)));
+        let found = |kept: &Arc<Kept>, sent: Option<ColumnMask>| {
+            let collected = sent.map(|sent| Collected { rows: kept.rows.len() as u64, sent });
+            Ok(Started::Kept { rows: kept.clone(), found: kept.find(constraints, &self.run)?, collected })
+        };
+        let chosen = |which: &dyn Fn(&Arg) -> bool| -> Vec<Constraint> {
+            constraints.iter().zip(args).filter(|(_, arg)| which(arg)).map(|(c, _)| c.clone()).collect()
+        };
+        let used = self.sent(table, *used);
 
         let mut state = lock(&scope.state);
         let first = !std::mem::replace(&mut state.scanned, true);
-        let alone = first && !inner && scope.references < 2;
-        let narrowed = !by_table.is_empty();
-        if let Some(whole) = state.whole.clone() {
+        if let Some((whole, has)) = state.whole.clone()
+            && has.covers(used)
+        {
             drop(state);
-            return Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, false));
+            return found(&whole, None);
         }
-        if alone {
+        if first && !inner && scope.references < 2 {
             drop(state);
-            return Ok(Started::Stream(open(&query(by_table, ColumnMask::from_bits(used)))?));
+            let scan = open(&query(chosen(&Arg::pushed), used, *rows))?;
+            return Ok(Started::Stream { scan, sent: used });
         }
+        // Of what the route tests only constants, or each value that comes along would be another scan.
+        let by_key = chosen(&|arg| arg.by == By::Table || arg.by == By::Route && arg.constant);
+        let keyed = args.iter().any(|arg| arg.by == By::Table);
         let per_key = matches!(scope.schema.extent, Extent::PerKey { .. });
-        if narrowed {
-            let key = cache_key(&by_table, used);
-            if let Some(kept) = state.keyed.get(&key) {
-                return Ok(Started::kept(kept.clone(), kept.find(&constraints, &self.run)?, false));
+        let constants = match scope.route.projects() && scope.references < 2 {
+            true => chosen(&|arg| arg.pushed() && arg.constant),
+            // Rows at hand are kept as cheaply whole, for whoever comes next.
+            false => Vec::new(),
+        };
+        // Of a table that is cheap to read whole, the second key reads it whole.
+        let keys =
+            [(keyed, by_key, per_key || state.keyed.is_empty()), (!constants.is_empty(), constants, true)];
+        for (is_narrower, constraints, may_collect) in keys {
+            if !is_narrower {
+                continue;
             }
-            // Of a table that is cheap to read whole, the second key reads it whole.
-            if per_key || state.keyed.is_empty() {
-                let query = query(by_table, ColumnMask::from_bits(used));
-                let kept = Arc::new(Kept::new(open(&query)?.keep(&query)?));
+            let key = cache_key(&constraints, used.bits());
+            if let Some(kept) = state.keyed.get(&key) {
+                drop(state);
+                return found(&kept, None);
+            }
+            if may_collect {
+                let kept = keep(&query(constraints, used, None))?;
                 state.keyed.put(key, kept.clone(), &self.run);
-                return Ok(Started::kept(kept.clone(), kept.find(&constraints, &self.run)?, true));
+                drop(state);
+                return found(&kept, Some(used));
             }
         }
-        let query = query(Vec::new(), ColumnMask::ALL);
-        let whole = Arc::new(Kept::new(open(&query)?.keep(&query)?));
-        state.whole = Some(whole.clone());
+        let columns = self.of_whole(table).or(used);
+        let whole = keep(&query(Vec::new(), columns, None))?;
+        state.whole = Some((whole.clone(), columns));
         state.keyed.clear(&self.run);
         drop(state);
-        Ok(Started::kept(whole.clone(), whole.find(&constraints, &self.run)?, true))
+        found(&whole, Some(columns))
+    }
+
+    /// The columns to ask for where some will be read.
+    fn sent(&self, table: usize, used: ColumnMask) -> ColumnMask {
+        let TableScope { route, schema, .. } = &self.tables[table];
+        if !(route.projects() && self.numbered) {
+            return used;
+        }
+        let identity = schema.identity.columns.iter().filter_map(|name| schema.column(name));
+        identity.fold(used, ColumnMask::with)
+    }
+
+    /// The columns of rows that every scan of the statement shares.
+    fn of_whole(&self, table: usize) -> ColumnMask {
+        let planned = self.columns.get().and_then(|of| of.iter().find(|(of, _)| *of == table));
+        match planned {
+            Some((_, used)) if self.tables[table].route.projects() => {
+                self.sent(table, ColumnMask::from_bits(*used))
+            }
+            _ => ColumnMask::ALL,
+        }
     }
 
     /// Whether these rows are the whole of a table, which every later start of the statement uses.
     pub(crate) fn holds_whole(&self, table: usize, rows: &Arc<Kept>) -> bool {
-        lock(&self.tables[table].state).whole.as_ref().is_some_and(|whole| Arc::ptr_eq(whole, rows))
+        lock(&self.tables[table].state).whole.as_ref().is_some_and(|(whole, _)| Arc::ptr_eq(whole, rows))
     }
 
     /// Whether no two rows of a table have the same identity.
@@ -186,9 +230,11 @@ impl Scope {
             Some(known) => {
                 known.scans += used.scans;
                 known.collections += used.collections;
+                known.collected += used.collected;
+                known.sent = known.sent.or(used.sent).map(|mask| mask.or(used.sent.unwrap_or(mask)));
                 known.produced += used.produced;
                 known.kept = known.kept.zip(used.kept).map(|(a, b)| a + b);
-                known.read = ColumnMask::from_bits(known.read.bits() | used.read.bits());
+                known.read = known.read.or(used.read);
                 known.time += used.time;
                 known.how = used.how;
             }
@@ -202,271 +248,35 @@ struct Numbers {
     of: HashMap<(Vec<Key>, u32), i64>,
 }
 
+/// What a cursor asks for at its start.
+pub(crate) struct Wanted {
+    pub constraints: Vec<Constraint>,
+    /// Of each constraint.
+    pub args: Vec<Arg>,
+    /// Columns that may be read.
+    pub used: ColumnMask,
+    /// Rows after which it probably has enough.
+    pub rows: Option<u64>,
+}
+
 /// The rows that a cursor walks.
 pub(crate) enum Started {
-    Stream(Box<dyn Scan>),
-    Kept { rows: Arc<Kept>, found: Found, collected: bool },
+    Stream {
+        scan: Box<dyn Scan>,
+        sent: ColumnMask,
+    },
+    /// `collected` when they were read for this cursor.
+    Kept {
+        rows: Arc<Kept>,
+        found: Found,
+        collected: Option<Collected>,
+    },
 }
 
-impl Started {
-    fn kept(rows: Arc<Kept>, found: Found, collected: bool) -> Started {
-        Started::Kept { rows, found, collected }
-    }
-}
-
-/// Which of the kept rows a cursor walks.
-pub(crate) enum Found {
-    All,
-    Rows(Vec<u32>),
-}
-
-/// Kept rows, with an index for each column that was ever looked up by equality.
-pub(crate) struct Kept {
-    pub rows: Arc<dyn Snapshot>,
-    indexes: Mutex<HashMap<usize, Arc<Index>>>,
-    ordinals: OnceLock<Vec<u32>>,
-}
-
-impl Kept {
-    fn new(rows: Arc<dyn Snapshot>) -> Kept {
-        Kept { rows, indexes: Mutex::default(), ordinals: OnceLock::new() }
-    }
-
-    /// The rows that can satisfy the equalities, in their order.
-    fn find(&self, constraints: &[Constraint], run: &Run) -> Result<Found, ScanError> {
-        if self.rows.len() < INDEX_ROWS_MIN {
-            return Ok(Found::All);
-        }
-        let mut indexes = lock(&self.indexes);
-        let equal = |c: &&Constraint| c.op == Op::Eq;
-        let ready = constraints.iter().filter(equal).find(|c| indexes.contains_key(&c.column));
-        let Some(by) = ready.or_else(|| constraints.iter().find(equal)) else {
-            return Ok(Found::All);
-        };
-        let index = match indexes.get(&by.column) {
-            Some(index) => index.clone(),
-            None => {
-                let index = Arc::new(Index::build(&*self.rows, by.column, run)?);
-                indexes.insert(by.column, index.clone());
-                index
-            }
-        };
-        drop(indexes);
-        let mut found = Vec::new();
-        for value in &by.values {
-            index.rows_of(value, &mut found);
-        }
-        if by.values.len() > 1 {
-            found.sort_unstable();
-            found.dedup();
-        }
-        Ok(Found::Rows(found))
-    }
-
-    /// The index of a column, if it was built.
-    pub(crate) fn index(&self, column: usize) -> Option<Arc<Index>> {
-        lock(&self.indexes).get(&column).cloned()
-    }
-
-    /// The place of a row among the rows with the same identity.
-    pub(crate) fn ordinal(&self, row: usize, identity: &[usize]) -> u32 {
-        let ordinals = self.ordinals.get_or_init(|| {
-            let mut seen: HashMap<Vec<Key>, u32> = HashMap::new();
-            (0..self.rows.len())
-                .map(|row| {
-                    let key = identity.iter().map(|c| Key::of(&self.rows.value(row, *c))).collect();
-                    let count = seen.entry(key).or_default();
-                    *count += 1;
-                    *count - 1
-                })
-                .collect()
-        });
-        ordinals.get(row).copied().unwrap_or_default()
-    }
-}
-
-/// A hash index: from a value's hash to the rows that have it, in their order. SQLite tests each row again,
-/// so a collision costs one comparison and nothing else.
-pub(crate) struct Index {
-    hasher: RandomState,
-    first: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
-    /// The next row with the same hash; `END` after the last.
-    next: Vec<u32>,
-}
-
-const END: u32 = u32::MAX;
-
-impl Index {
-    fn build(rows: &dyn Snapshot, column: usize, run: &Run) -> Result<Index, ScanError> {
-        run.hold(rows.len() * (size_of::<u32>() + 2 * size_of::<(u64, u32)>()))?;
-        let hasher = RandomState::new();
-        let mut first = HashMap::with_capacity_and_hasher(rows.len(), BuildHasherDefault::default());
-        let mut next = vec![END; rows.len()];
-        // From the last row to the first, so that each chain runs forwards.
-        for row in (0..rows.len()).rev() {
-            if row % POLL_EVERY == 0 {
-                run.check()?;
-            }
-            let value = rows.value(row, column);
-            if value.is_null() {
-                continue;
-            }
-            if let Some(later) = first.insert(hash(&hasher, &value), row as u32) {
-                next[row] = later;
-            }
-        }
-        Ok(Index { hasher, first, next })
-    }
-
-    fn rows_of(&self, value: &Value<'_>, found: &mut Vec<u32>) {
-        let mut row = self.first(value);
-        while let Some(this) = row {
-            found.push(this);
-            row = self.after(this);
-        }
-    }
-
-    /// The first row that may have the value.
-    pub(crate) fn first(&self, value: &Value<'_>) -> Option<u32> {
-        self.first.get(&hash(&self.hasher, value)).copied()
-    }
-
-    /// The next row that may have the value of this one.
-    pub(crate) fn after(&self, row: u32) -> Option<u32> {
-        self.next.get(row as usize).copied().filter(|next| *next != END)
-    }
-}
-
-/// The hash of what is a hash already.
-#[derive(Default)]
-pub(crate) struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.0 = self.0 << 8 | u64::from(*b));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-fn hash(hasher: &RandomState, value: &Value<'_>) -> u64 {
-    let mut state = hasher.build_hasher();
-    match value {
-        Value::Null => 0u8.hash(&mut state),
-        Value::Int(n) => n.hash(&mut state),
-        // -0.0 equals 0.0 in SQL.
-        Value::Real(x) => (x + 0.0).to_bits().hash(&mut state),
-        Value::Text(bytes) | Value::Blob(bytes) => state.write(bytes),
-    }
-    state.finish()
-}
-
-/// A value as part of a row's identity.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
-    Null,
-    Int(i64),
-    Real(u64),
-    Bytes(Box<[u8]>),
-}
-
-impl Key {
-    pub(crate) fn of(value: &Value<'_>) -> Key {
-        match value {
-            Value::Null => Key::Null,
-            Value::Int(n) => Key::Int(*n),
-            Value::Real(x) => Key::Real(x.to_bits()),
-            Value::Text(bytes) | Value::Blob(bytes) => Key::Bytes(bytes.as_ref().into()),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Key>() + if let Key::Bytes(bytes) = self { bytes.len() } else { 0 }
-    }
-}
-
-fn cache_key(constraints: &[Constraint], used: u64) -> Vec<u8> {
-    let mut key = used.to_le_bytes().to_vec();
-    for constraint in constraints {
-        key.extend_from_slice(&(constraint.column as u32).to_le_bytes());
-        key.push(constraint.op as u8);
-        key.extend_from_slice(&(constraint.values.len() as u32).to_le_bytes());
-        for value in &constraint.values {
-            match value {
-                Value::Null => key.push(0),
-                Value::Int(n) => {
-                    key.push(1);
-                    key.extend_from_slice(&n.to_le_bytes());
-                }
-                Value::Real(x) => {
-                    key.push(2);
-                    key.extend_from_slice(&x.to_bits().to_le_bytes());
-                }
-                Value::Text(bytes) | Value::Blob(bytes) => {
-                    key.push(3);
-                    key.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-                    key.extend_from_slice(bytes);
-                }
-            }
-        }
-    }
-    key
-}
-
-/// Rows kept key by key, in two generations: when the young one is full it becomes the old one, and the old
-/// one is forgotten unless it was asked for again.
-#[derive(Default)]
-struct KeyedCache {
-    young: HashMap<Vec<u8>, Arc<Kept>>,
-    old: HashMap<Vec<u8>, Arc<Kept>>,
-    young_bytes: usize,
-    old_bytes: usize,
-}
-
-impl KeyedCache {
-    fn is_empty(&self) -> bool {
-        self.young.is_empty() && self.old.is_empty()
-    }
-
-    fn get(&mut self, key: &[u8]) -> Option<Arc<Kept>> {
-        if let Some(kept) = self.young.get(key) {
-            return Some(kept.clone());
-        }
-        let (key, kept) = self.old.remove_entry(key)?;
-        let bytes = Self::weight(&key, &kept);
-        self.old_bytes -= bytes;
-        self.young_bytes += bytes;
-        self.young.insert(key, kept.clone());
-        Some(kept)
-    }
-
-    fn put(&mut self, key: Vec<u8>, kept: Arc<Kept>, run: &Run) {
-        if self.young_bytes > KEYED_CACHE_BYTES_MAX / 2 {
-            let forgotten = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
-            run.release(forgotten.values().map(|k| k.rows.bytes()).sum());
-            self.old_bytes = std::mem::take(&mut self.young_bytes);
-        }
-        self.young_bytes += Self::weight(&key, &kept);
-        self.young.insert(key, kept);
-    }
-
-    fn clear(&mut self, run: &Run) {
-        let forgotten = self.young.values().chain(self.old.values());
-        run.release(forgotten.map(|k| k.rows.bytes()).sum());
-        *self = KeyedCache::default();
-    }
-
-    fn weight(key: &[u8], kept: &Kept) -> usize {
-        // What an entry weighs that holds no row at all.
-        const ENTRY: usize = 256;
-        ENTRY + key.len() + kept.rows.bytes()
-    }
+/// What one reading of a table gave.
+pub(crate) struct Collected {
+    pub rows: u64,
+    pub sent: ColumnMask,
 }
 
 /// Adds to a count of the statement. It runs on one thread at a time, so no locked addition is needed.

@@ -228,7 +228,15 @@ pub fn regex(pattern: &[u8]) -> Result<Regex, String> {
             .dfa_size_limit(REGEX_BYTES_MAX)
             .build()
     };
-    build(false).or_else(|_| build(true)).map_err(|error| error.to_string())
+    build(false).or_else(|_| build(true)).map_err(|error| match error {
+        regex::Error::CompiledTooBig(limit) => format!("compiled, it takes more than {limit} bytes"),
+        // The message draws the pattern over several lines; the reason is the last.
+        other => {
+            let message = other.to_string();
+            let reason = message.lines().last().unwrap_or_default().trim();
+            reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
+        }
+    })
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Credentials {
             Err(_) => return None,
         };
         // While the process of the directory lives, no other one has its pid: so it was this one's pidfd.
-        accessat(dir, c"stat", Access::EXISTS, AtFlags::empty()).ok()?;
+        accessat(dir, c".", Access::EXISTS, AtFlags::EACCESS).ok()?;
         Some(Status {
             uid: Some(ids.ruid),
             euid: Some(ids.euid),

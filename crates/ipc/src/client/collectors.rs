@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::{Query, Run, ScanError, TableSchema};
+use model::{Op, Query, Run, ScanError, TableSchema};
 
 use super::backoff::BackoffSettings;
 use super::breaker::{BreakerSettings, BreakerState};
@@ -105,6 +105,16 @@ impl Collectors {
         }
         tables.sort_by(|a, b| a.name.cmp(&b.name));
         tables
+    }
+
+    /// Grows whenever a collector says that it serves something else than before.
+    pub fn generation(&self) -> u64 {
+        self.0.known.iter().map(Known::generation).sum()
+    }
+
+    /// Whether each collector that serves a table tests its rows by this operation, on whatever column.
+    pub fn filters(&self, schema: &TableSchema, op: Op) -> bool {
+        self.0.serving(schema).all(|(_, known)| known.hello().is_some_and(|hello| hello.filters(op)))
     }
 
     /// Names of the collectors that serve a table.

@@ -53,6 +53,8 @@ struct State {
     clients: Vec<Client>,
     /// What it said of itself last, also when it is away now.
     hello: Option<Arc<Hello>>,
+    /// How often it said something new about what it serves.
+    generation: u64,
     breaker: Breaker,
     backoff: Backoff,
     connecting: bool,
@@ -77,6 +79,7 @@ impl Known {
             state: Mutex::new(State {
                 clients: Vec::new(),
                 hello: None,
+                generation: 0,
                 breaker: Breaker::new(settings.breaker),
                 backoff: Backoff::default(),
                 connecting: false,
@@ -98,6 +101,10 @@ impl Known {
 
     pub(super) fn hello(&self) -> Option<Arc<Hello>> {
         self.state().hello.clone()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.state().generation
     }
 
     pub(super) fn breaker(&self) -> BreakerState {
@@ -200,7 +207,11 @@ impl Known {
             Ok(client) => {
                 count(&self.counters.connections);
                 state.backoff.succeeded();
-                state.hello = Some(client.hello().clone());
+                let hello = client.hello();
+                if state.hello.as_ref().is_none_or(|before| !before.serves_the_same(hello)) {
+                    state.generation += 1;
+                }
+                state.hello = Some(hello.clone());
                 state.clients.push(client.clone());
                 Ok(Connection { client, reused: false })
             }

@@ -5,6 +5,7 @@
 //! answer needs no further thread to wake up, and a client that is not waiting costs nothing.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::events::Delivery;
 use crate::frame::{FrameError, FrameReader, append};
 use crate::limits::CREDIT;
 use crate::proto::{self, Request, answer, failure, request};
-use crate::transport::{ReadHalf, Transport, write_all};
+use crate::transport::{ReadHalf, Transport, write_some};
 use crate::wire;
 
 /// Answers of one request that are no batches: notes come before each batch, and a few more at the end.
@@ -162,7 +163,13 @@ impl Link {
     }
 
     /// Sends a request; its answers are kept until they are asked for or the id is forgotten.
-    pub(super) fn begin(&self, body: request::Body, credit: u32) -> Result<u64, ScanError> {
+    /// While the collector takes nothing, `check` is asked every few ms, and its error ends the wait.
+    pub(super) fn begin(
+        &self,
+        body: request::Body,
+        credit: u32,
+        check: impl Fn() -> Result<(), ScanError>,
+    ) -> Result<u64, ScanError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         {
             let mut state = lock(&self.state);
@@ -177,7 +184,7 @@ impl Link {
         }
         let mut out = Vec::new();
         push(&mut out, id, body);
-        self.write(&out).inspect_err(|_| self.forget(id))?;
+        self.write(&out, check).inspect_err(|_| self.forget(id))?;
         Ok(id)
     }
 
@@ -185,12 +192,31 @@ impl Link {
     pub(super) fn tell(&self, id: u64, body: request::Body) -> Result<(), ScanError> {
         let mut out = Vec::new();
         push(&mut out, id, body);
-        self.write(&out)
+        self.write(&out, || Ok(()))
     }
 
-    fn write(&self, frames: &[u8]) -> Result<(), ScanError> {
+    fn write(&self, frames: &[u8], check: impl Fn() -> Result<(), ScanError>) -> Result<(), ScanError> {
         let writing = lock(&self.writing);
-        let written = write_all(&*self.stream, frames, self.timing.silence_max);
+        let began = Instant::now();
+        let mut left = frames;
+        let written = loop {
+            // One write time-out long, so that somebody who waits notices soon that nobody needs it any more.
+            match write_some(&*self.stream, &mut left) {
+                Ok(()) if left.is_empty() => break Ok(()),
+                Ok(()) => {}
+                Err(error) => break Err(error),
+            }
+            if let Err(stop) = check() {
+                if left.len() < frames.len() {
+                    // What was written of a frame cannot be taken back, so nothing may follow it.
+                    self.die("a request was given up half-way");
+                }
+                return Err(stop);
+            }
+            if began.elapsed() > self.timing.silence_max {
+                break Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing"));
+            }
+        };
         drop(writing);
         written.map_err(|error| {
             let why = format!("it takes no requests: {error}");

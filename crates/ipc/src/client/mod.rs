@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Capabilities, Query, ScanError, Stop, TableSchema};
+use model::{Capabilities, Op, Query, ScanError, Stop, TableSchema};
 
 use crate::events::{Interest, SourceFacts};
 use crate::frame::{FrameError, FrameReader};
@@ -152,6 +152,17 @@ impl Hello {
     pub fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
         self.tables.iter().find(|t| t.name.eq_ignore_ascii_case(name))
     }
+
+    /// Whether the collector tests every row by this operation, on whatever column.
+    pub fn filters(&self, op: Op) -> bool {
+        self.filters.contains(&wire::op(op))
+    }
+
+    /// Whether the other says the same of what is served.
+    fn serves_the_same(&self, other: &Hello) -> bool {
+        let tables = |hello: &Hello| hello.tables.iter().map(|t| wire::table(t)).collect::<Vec<_>>();
+        self.filters == other.filters && tables(self) == tables(other)
+    }
 }
 
 /// A connection to one collector, for many requests at once.
@@ -239,7 +250,7 @@ impl Client {
         query.run.check()?;
         let scan = wire::scan(&schema.name, query, &self.hello.filters, self.hello.request_bytes_max);
         let credit = scan.credit;
-        let id = self.link.begin(request::Body::Scan(scan), credit)?;
+        let id = self.link.begin(request::Body::Scan(scan), credit, || Ok(query.run.check()?))?;
         Ok(RemoteScan::new(self.link.clone(), id, query.run.clone()))
     }
 
@@ -254,7 +265,7 @@ impl Client {
             sources: interest.sources.clone(),
             credit: CREDIT,
         };
-        let id = self.link.begin(request::Body::Subscribe(asked), CREDIT)?;
+        let id = self.link.begin(request::Body::Subscribe(asked), CREDIT, || Ok(()))?;
         Ok(Subscription::new(self.link.clone(), id))
     }
 
@@ -283,11 +294,11 @@ impl Client {
 
     fn ask(&self, body: request::Body, time_max: Duration) -> Result<Incoming, ScanError> {
         let began = Instant::now();
-        let id = self.link.begin(body, 1)?;
         let late = || match began.elapsed() >= time_max {
             true => Err(ScanError::Stopped(model::Stop::Deadline(time_max))),
             false => Ok(()),
         };
+        let id = self.link.begin(body, 1, late)?;
         let answer = self.link.next(id, late);
         self.link.forget(id);
         answer

@@ -60,17 +60,25 @@ impl Read for ReadHalf {
     }
 }
 
+/// Writes what the peer takes within the write time-out, and shortens `bytes` by it.
+pub(crate) fn write_some(stream: &dyn Transport, bytes: &mut &[u8]) -> io::Result<()> {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    match stream.write(bytes) {
+        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+        Ok(written) => {
+            *bytes = &bytes[written..];
+            Ok(())
+        }
+        Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes all of it within `time_max`, however slowly the peer takes it.
 pub(crate) fn write_all(stream: &dyn Transport, mut bytes: &[u8], time_max: Duration) -> io::Result<()> {
     let mut began = None;
     while !bytes.is_empty() {
-        match stream.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
-            Err(error) => return Err(error),
-        }
+        write_some(stream, &mut bytes)?;
         // The usual write is whole at the first try, and needs no clock.
         if !bytes.is_empty() && began.get_or_insert_with(Instant::now).elapsed() > time_max {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing"));

@@ -7,7 +7,7 @@ mod schema;
 
 pub(crate) use error::{failure, scan_error};
 pub(crate) use event::{delivered, delivery, domain, domain_number};
-pub(crate) use query::{Asked, Grant, ops, query, scan};
+pub(crate) use query::{Asked, Grant, op, ops, query, scan};
 pub(crate) use schema::{schema, table};
 
 use prost::Message;

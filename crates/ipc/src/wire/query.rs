@@ -32,6 +32,11 @@ pub(crate) fn ops() -> Vec<i32> {
     OPS.iter().map(|(_, op)| (*op).into()).collect()
 }
 
+/// An operation, as messages name it.
+pub(crate) fn op(op: Op) -> i32 {
+    OPS.iter().find(|(known, _)| *known == op).map_or(0, |(_, named)| (*named).into())
+}
+
 /// A query as a message. Constraints with an operation outside `filters` stay here: the statement tests them.
 ///
 /// So do those that do not fit into a request of `bytes_max`.

@@ -80,6 +80,9 @@ const THREAD_MASK: u64 = INT & !(libc::CLONE_DETACHED as u64);
 const SO_RCVTIMEO_NEW: i32 = 66;
 const SO_SNDTIMEO_NEW: i32 = 67;
 
+/// `_IOWR(0xFF, 11, struct pidfd_info)` in its first size (linux/pidfd.h).
+const PIDFD_GET_INFO: u64 = 0xc040_ff0b;
+
 pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "memory",
@@ -213,6 +216,16 @@ pub(super) const GROUPS: &[Group] = &[
             held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, libc::SO_SNDTIMEO)]),
             held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, SO_RCVTIMEO_NEW)]),
             held(libc::SYS_setsockopt, &[int(1, libc::SOL_SOCKET), int(2, SO_SNDTIMEO_NEW)]),
+        ],
+    },
+    Group {
+        name: "ids of a process by its pidfd, and whether it is still there",
+        when: When::Always,
+        calls: &[
+            // To ask: what a pidfd could do (signals, descriptors, namespaces) are calls of their own.
+            held(libc::SYS_pidfd_open, &[int(1, 0)]),
+            held(libc::SYS_ioctl, &[is(1, INT, PIDFD_GET_INFO)]),
+            held(libc::SYS_faccessat2, &[int(2, libc::F_OK)]),
         ],
     },
     Group {

@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -23,7 +24,17 @@ impl Drop for Sleeper {
 
 fn as_nobody(command: &mut Command) -> Output {
     // Without its groups too, which std takes from who gives up root.
-    command.uid(NOBODY).gid(NOBODY).output().unwrap()
+    command.uid(NOBODY).gid(NOBODY);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match command.output() {
+            // A program that was just written may be held open by a child that another thread forks (ETXTBSY).
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            other => return other.unwrap(),
+        }
+    }
 }
 
 #[track_caller]
@@ -100,8 +111,13 @@ fn only_the_tables_of_the_configuration_are_there() {
 /// Its command line as it is shown with this configuration.
 fn shown(config: &str) -> String {
     let served = served(config);
-    let sleeper =
-        Sleeper(Command::new("sh").args(["-c", "sleep 1234; :", "--password", "hunter2"]).spawn().unwrap());
+    let sleeper = Sleeper(
+        Command::new("sh")
+            .args(["-c", "read line; :", "--password", "hunter2"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     let client = served.client();
     let of_it = query(&client, "processes", &[("pid", Op::Eq, Value::from(sleeper.0.id()))]);
     let deadline = Instant::now() + PATIENCE;

@@ -122,7 +122,6 @@ static const struct act ACTS[] = {
     {"ptrace attach", EPERM, SYS_ptrace, {PTRACE_SEIZE, NOBODYS_PID, 0, 0}, 0},
     {"process_vm_readv", EPERM, SYS_process_vm_readv, {OTHER, 0, 0, 0, 0, 0}, 0},
     {"process_vm_writev", EPERM, SYS_process_vm_writev, {OTHER, 0, 0, 0, 0, 0}, 0},
-    {"pidfd_open", EPERM, SYS_pidfd_open, {OTHER, 0}, 0},
     {"pidfd_getfd", EPERM, SYS_pidfd_getfd, {FREE_FD, 0, 0}, 0},
     {"pidfd_send_signal", EPERM, SYS_pidfd_send_signal, {FREE_FD, 0, 0, 0}, 0},
     {"kill another", EPERM, SYS_kill, {OTHER, 0}, 0},

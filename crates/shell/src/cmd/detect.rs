@@ -9,12 +9,13 @@ use anyhow::bail;
 use clap::ValueEnum;
 use detection::{Evaluation, Pack, evaluate};
 use model::{Finding, Note, Rule, Severity, Value};
-use vtables::{Engine, Limits, Options};
+use vtables::{Engine, ErrorKind, Limits, Options};
 
 use crate::exit::Exit;
 use crate::interrupt::{self, Scope};
+use crate::machine::Source;
 use crate::render::json;
-use crate::{clean, given, machine, paint, say};
+use crate::{clean, given, paint, say};
 
 /// Where rules are installed.
 const INSTALLED: &str = "/etc/daemoneye/rules";
@@ -48,9 +49,9 @@ enum Format {
     Ndjson,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let limits = Limits { timeout: Some(args.timeout), ..Limits::default() };
-    let mut engine = machine::engine(limits)?;
+    let mut engine = source.engine(limits)?;
     let pack = load(args.rules.as_deref(), &mut engine)?;
     for fault in &pack.faults {
         say::rule_fault(fault, true);
@@ -68,8 +69,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         let mut notes = BTreeMap::new();
         for rule in &pack.rules {
             let evaluation = evaluate(rule, &mut engine, &Options::default());
-            if report(rule, &evaluation, args.format, args.every.map(|_| &mut known))? {
-                exit = Exit::Failed;
+            let came_to = report(rule, &evaluation, args.format, args.every.map(|_| &mut known))?;
+            if exit == Exit::Done {
+                exit = came_to;
             }
             gather(&mut notes, evaluation.notes);
         }
@@ -135,13 +137,13 @@ fn is_open((since, length): (SystemTime, Duration), now: SystemTime) -> bool {
     now.duration_since(since).is_ok_and(|age| age < length)
 }
 
-/// Prints what a rule found. Answers whether there was anything, findings or a failure.
+/// Prints what a rule found. Answers what that comes to.
 fn report(
     rule: &Rule,
     evaluation: &Evaluation,
     format: Format,
     mut known: Option<&mut Known>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Exit> {
     let mut out = io::stdout().lock();
     for finding in &evaluation.findings {
         if known.as_mut().is_some_and(|known| !known.is_new(rule, finding)) {
@@ -161,7 +163,11 @@ fn report(
     if let Some(failure) = &evaluation.failure {
         say::error(&format!("rule {}: {}", rule.id, failure.message));
     }
-    Ok(!evaluation.findings.is_empty() || evaluation.failure.is_some())
+    Ok(match &evaluation.failure {
+        Some(failure) if failure.kind == ErrorKind::Unreachable => Exit::Unreachable,
+        None if evaluation.findings.is_empty() => Exit::Done,
+        _ => Exit::Failed,
+    })
 }
 
 fn human(finding: &Finding) -> String {
@@ -229,7 +235,7 @@ mod tests {
     use super::*;
 
     fn rule() -> Rule {
-        let mut engine = machine::engine(Limits::default()).unwrap();
+        let mut engine = Source::HERE.engine(Limits::default()).unwrap();
         Pack::shipped(&mut engine).rules.remove(0)
     }
 

@@ -10,6 +10,7 @@ use vtables::{Engine, Options, OutputColumn, Report, Sink, SqlError, TableReport
 
 use super::query::Statement;
 use crate::exit::Exit;
+use crate::machine::Source;
 use crate::{clean, paint, run, say};
 
 #[derive(clap::Args)]
@@ -32,8 +33,8 @@ enum Format {
     Json,
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    let mut session = args.statement.session()?;
+pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
+    let mut session = args.statement.session(source)?;
     let options = session.options(&args.sql);
     let report = match report(&mut session.engine, &args.sql, options) {
         Ok(report) => report,
@@ -117,19 +118,24 @@ fn push_table(table: &TableReport, colours: bool, text: &mut String) {
         ("pushed down", list(&table.pushed)),
         ("looked up", list(&table.looked_up)),
         ("scans", Some(format!("{}, {} of the table itself", table.scans, table.collections))),
+        (
+            "collected",
+            table.columns_sent.as_ref().map(|_| {
+                format!("{} row{} sent by the collector", table.rows_collected, plural(table.rows_collected))
+            }),
+        ),
+        ("sent", table.columns_sent.as_deref().and_then(list)),
         ("rows", Some(format!("{} produced, {kept} kept", table.rows_produced))),
         ("columns", list(&table.columns)),
         ("time", Some(human_duration(table.time))),
     ];
     let name = paint::styled_if(colours, paint::HEADING, &clean::line(&table.table));
+    let rows = match table.rows_were {
+        "" => "not read".to_owned(),
+        how => format!("{how} row{}", plural(table.rows_produced)),
+    };
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "{name}  from {}, {} row{}",
-        table.route,
-        table.rows_were,
-        plural(table.rows_produced)
-    );
+    let _ = writeln!(text, "{name}  from {}, {rows}", table.route);
     for (what, value) in lines {
         if let Some(value) = value {
             let what = paint::styled_if(colours, paint::FAINT, &format!("{what:<12}"));

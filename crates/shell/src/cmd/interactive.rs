@@ -7,12 +7,13 @@ use vtables::Limits;
 
 use crate::exit::Exit;
 use crate::interrupt::{self, Scope};
+use crate::machine::Source;
 use crate::session::{Outcome, Session};
-use crate::{interactive, machine, script};
+use crate::{interactive, script};
 
-pub(crate) fn run() -> anyhow::Result<Exit> {
+pub(crate) fn run(source: &Source) -> anyhow::Result<Exit> {
     let person = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let engine = machine::engine(Limits::default())?;
+    let engine = source.engine(Limits::default())?;
     interrupt::listen(engine.canceller(), if person { Scope::Statement } else { Scope::Program })?;
     if person {
         interactive::run(Session::new(engine, true, true))

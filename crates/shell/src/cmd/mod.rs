@@ -12,21 +12,27 @@ pub(crate) mod validate;
 use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
+use crate::machine::Source;
 
 /// Ask this machine in SQL.
 ///
 /// Without a command: an interactive shell on a terminal, and otherwise the statements and dot commands that
 /// standard input gives.
+///
+/// Tables that a collector serves are read by it, as procmond does with more rights than yours. Where none runs, and
+/// for all other tables, this process reads the machine itself.
 #[derive(Parser)]
 #[command(name = "daemoneye-cli", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    source: Source,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 ran and failed or found something, 2 wrong usage or refused SQL, 4 timed out, 130 stopped \
-with Ctrl-C. A script goes on after an error and ends with the code of its first.";
+Exit codes: 0 done, 1 ran and failed or found something, 2 wrong usage or refused SQL, 3 a collector cannot be \
+reached, 4 timed out, 130 stopped with Ctrl-C. A script goes on after an error and ends with the code of its first.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -50,13 +56,13 @@ impl Cli {
     /// Does what was asked.
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
         match self.command {
-            None => interactive::run(),
-            Some(Command::Query(args)) => query::run(args),
-            Some(Command::Explain(args)) => explain::run(args),
-            Some(Command::Detect(args)) => detect::run(&args),
-            Some(Command::Validate(args)) => validate::run(&args),
-            Some(Command::Tables(args)) => tables::run(&args),
-            Some(Command::Schema(args)) => schema::run(&args),
+            None => interactive::run(&self.source),
+            Some(Command::Query(args)) => query::run(args, &self.source),
+            Some(Command::Explain(args)) => explain::run(args, &self.source),
+            Some(Command::Detect(args)) => detect::run(&args, &self.source),
+            Some(Command::Validate(args)) => validate::run(&args, &self.source),
+            Some(Command::Tables(args)) => tables::run(&args, &self.source),
+            Some(Command::Schema(args)) => schema::run(&args, &self.source),
             Some(Command::Completions(args)) => completions::run(&args),
         }
     }

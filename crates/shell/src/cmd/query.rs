@@ -9,7 +9,7 @@ use vtables::Limits;
 use crate::exit::Exit;
 use crate::given::{self, Param, Sql};
 use crate::interrupt::{self, Scope};
-use crate::machine;
+use crate::machine::Source;
 use crate::render::Format;
 use crate::session::Session;
 
@@ -57,9 +57,9 @@ type Timeout = std::option::Option<Duration>;
 
 impl Statement {
     /// A session with these parameters and limits, which Ctrl-C ends.
-    pub(crate) fn session(self) -> anyhow::Result<Session> {
+    pub(crate) fn session(self, source: &Source) -> anyhow::Result<Session> {
         let limits = Limits { timeout: self.timeout, rows_max: self.max_rows, ..Limits::default() };
-        let engine = machine::engine(limits)?;
+        let engine = source.engine(limits)?;
         interrupt::listen(engine.canceller(), Scope::Program)?;
         let mut session = Session::new(engine, false, true);
         session.params = self.params.into_iter().map(|p| (p.name, p.value)).collect();
@@ -67,8 +67,8 @@ impl Statement {
     }
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<Exit> {
-    let mut session = args.statement.session()?;
+pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
+    let mut session = args.statement.session(source)?;
     session.format = args.format;
     session.quiet = args.quiet;
     let sql = match Sql::read(args.sql.as_deref(), args.file.as_deref()) {

@@ -8,7 +8,8 @@ use vtables::{Catalog, Limits};
 
 use super::tables;
 use crate::exit::Exit;
-use crate::{machine, say};
+use crate::machine::Source;
+use crate::say;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,8 +17,8 @@ pub(crate) struct Args {
     name: Option<String>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let engine = machine::engine(Limits::default())?;
+pub(crate) fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
+    let engine = source.engine(Limits::default())?;
     let name = args.name.as_deref().unwrap_or_default();
     let Some(text) = text(engine.catalog(), name) else {
         say::error(&tables::unknown(engine.catalog(), name));

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use model::{ColumnSchema, Ops, TableSchema};
-use vtables::{Catalog, Limits};
+use vtables::{Catalog, Engine, Limits};
 
 use crate::exit::Exit;
+use crate::machine::Source;
 use crate::session::Session;
-use crate::{machine, paint, say};
+use crate::{paint, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,13 +17,13 @@ pub(crate) struct Args {
     name: Option<String>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let session = Session::new(machine::engine(Limits::default())?, false, true);
+pub(crate) fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
+    let session = Session::new(source.engine(Limits::default())?, false, true);
     let (catalog, colours) = (session.engine.catalog(), session.look().colours);
     let name = args.name.as_deref().unwrap_or_default();
     let text = match catalog.get(name) {
         Some(table) => full(table, colours),
-        None => list(catalog, name, colours),
+        None => list(&session.engine, name, colours),
     };
     if text.is_empty() {
         say::error(&unknown(catalog, name));
@@ -59,15 +60,24 @@ fn is_like(name: &str, parts: &[&str]) -> bool {
     }
 }
 
-/// A line for each table that matches.
-pub(crate) fn list(catalog: &Catalog, pattern: &str, colours: bool) -> String {
-    let tables = matching(catalog, pattern);
+/// A line for each table that matches, with its route where there are several.
+pub(crate) fn list(engine: &Engine, pattern: &str, colours: bool) -> String {
+    let route = |table: &TableSchema| engine.route(&table.name).unwrap_or_default();
+    let tables = matching(engine.catalog(), pattern);
     let widest = tables.iter().map(|table| table.name.len()).max().unwrap_or(0);
+    let routes = engine.catalog().iter().map(|table| route(table));
+    let (shortest, longest) = routes.fold((usize::MAX, 0), |(s, l), r| (s.min(r.len()), l.max(r.len())));
     let mut text = String::new();
     for table in tables {
         let name = paint::styled_if(colours, paint::HEADING, &table.name);
+        let gap = " ".repeat(widest - table.name.len());
+        let route = match shortest == longest {
+            true => String::new(),
+            false => format!("{:<longest$}  ", route(table)),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{name}{}  {}", " ".repeat(widest - table.name.len()), table.about);
+        let _ =
+            writeln!(text, "{name}{gap}  {}{}", paint::styled_if(colours, paint::FAINT, &route), table.about);
     }
     text
 }

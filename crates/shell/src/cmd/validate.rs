@@ -9,8 +9,9 @@ use vtables::{Engine, Limits, Validated};
 
 use crate::exit::Exit;
 use crate::given::Sql;
+use crate::machine::Source;
 use crate::script::{self, Piece};
-use crate::{clean, machine, say};
+use crate::{clean, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,12 +23,12 @@ pub(crate) struct Args {
     file: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Args, source: &Source) -> anyhow::Result<Exit> {
     let sql = match Sql::read(args.sql.as_deref(), args.file.as_deref()) {
         Ok(sql) => sql,
         Err(error) => bail!(crate::Usage(error)),
     };
-    let mut engine = machine::engine(Limits::default())?;
+    let mut engine = source.engine(Limits::default())?;
     let statements = match sql {
         Sql::Argument(sql) => vec![sql],
         Sql::Script(text) => script::pieces(&text).into_iter().filter_map(statement).collect(),

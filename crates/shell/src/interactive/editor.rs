@@ -50,9 +50,10 @@ pub(super) fn open(catalog: Arc<Catalog>, history: Option<&Path>) -> rustyline::
     Ok(editor)
 }
 
-/// Tells the lines of the statement that stand above the next line.
-pub(super) fn set_waiting(editor: &mut Editor, waiting: &str) {
+/// Tells the tables that there are now, and the lines of the statement that stand above the next line.
+pub(super) fn set(editor: &mut Editor, catalog: &Arc<Catalog>, waiting: &str) {
     if let Some(helper) = editor.helper_mut() {
+        helper.catalog = catalog.clone();
         waiting.clone_into(&mut helper.waiting);
     }
 }

@@ -47,11 +47,11 @@ fn is_function(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine;
+    use crate::machine::Source;
 
     #[test]
     fn colours_change_no_character() {
-        let engine = machine::engine(vtables::Limits::default()).unwrap();
+        let engine = Source::HERE.engine(vtables::Limits::default()).unwrap();
         let (catalog, above) = (engine.catalog(), "SELECT 'open\n");
         for line in
             ["SELECT name FROM daemoneye_tables WHERE x = 'é' -- 1", ".help me", "string' AS x, 1.5", ""]

@@ -7,7 +7,10 @@ mod history;
 pub(crate) mod pager;
 mod words;
 
+use std::sync::Arc;
+
 use anyhow::Context;
+use model::TableSchema;
 use rustyline::error::ReadlineError;
 
 use crate::exit::Exit;
@@ -27,7 +30,7 @@ pub(crate) fn run(mut session: Session) -> anyhow::Result<Exit> {
     say::remark(&greeting(&session));
     let mut waiting = String::new();
     loop {
-        editor::set_waiting(&mut editor, &waiting);
+        editor::set(&mut editor, session.engine.catalog(), &waiting);
         let line = editor.readline(if waiting.is_empty() { PROMPT } else { CONTINUED });
         match line {
             Ok(line) => waiting.push_str(&line),
@@ -62,8 +65,11 @@ pub(crate) fn run(mut session: Session) -> anyhow::Result<Exit> {
 
 fn greeting(session: &Session) -> String {
     let tables = session.engine.catalog().iter().count();
+    let of_collector = |table: &&Arc<TableSchema>| session.engine.route(&table.name) == Some("collector");
+    let remote = session.engine.catalog().iter().filter(of_collector).count();
     format!(
-        "DaemonEye {}: {tables} tables. End a statement with `;`. .help lists the commands, .tables the tables.",
-        env!("CARGO_PKG_VERSION")
+        "DaemonEye {}: {tables} tables{}. End a statement with `;`. .help lists the commands, .tables the tables.",
+        env!("CARGO_PKG_VERSION"),
+        if remote == 0 { String::new() } else { format!(", {remote} of them from a collector") },
     )
 }

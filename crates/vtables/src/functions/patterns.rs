@@ -8,14 +8,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::Value;
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::call::{Call, Error, Result, quoted};
 
 /// Compiled patterns that a connection keeps, the latest used first.
 const PATTERNS_MAX: usize = 16;
-/// Bytes that one compiled pattern may take, and as many again for its cache while it matches.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// The compiled patterns of a connection.
 #[derive(Default)]
@@ -36,33 +34,14 @@ impl Patterns {
         match kept.iter().position(|(known, _)| known == pattern) {
             Some(place) => kept[..=place].rotate_right(1),
             None => {
-                let regex = compile(pattern)?;
+                // The same that a collector filters by.
+                let regex = collector::regex(pattern)?;
                 kept.truncate(PATTERNS_MAX - 1);
                 kept.insert(0, (pattern.to_vec(), Arc::new(regex)));
             }
         }
         Ok(Arc::clone(&kept[0].1))
     }
-}
-
-fn compile(pattern: &[u8]) -> std::result::Result<Regex, String> {
-    let pattern = std::str::from_utf8(pattern).map_err(|_| "it is not UTF-8".to_owned())?;
-    let build = |unicode: bool| {
-        RegexBuilder::new(pattern)
-            .unicode(unicode)
-            .size_limit(PATTERN_BYTES_MAX)
-            .dfa_size_limit(PATTERN_BYTES_MAX)
-            .build()
-    };
-    build(false).or_else(|_| build(true)).map_err(|error| match error {
-        regex::Error::CompiledTooBig(limit) => format!("compiled, it takes more than {limit} bytes"),
-        // The message draws the pattern over several lines; the reason is the last.
-        other => {
-            let message = other.to_string();
-            let reason = message.lines().last().unwrap_or_default().trim();
-            reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
-        }
-    })
 }
 
 fn text(bytes: &[u8]) -> Value<'static> {

@@ -52,6 +52,9 @@ pub(crate) struct Checked {
     pub(crate) tested: Vec<String>,
     /// What is allowed and probably not meant.
     pub(crate) warnings: Vec<Warning>,
+    /// SQLite may tell rows apart by their numbers: it does so where it merges scans of an OR or finds rows
+    /// without a partner, and where the text says so.
+    pub(crate) numbered: bool,
     /// The parameters as written, each once and in the order of their first mention; each `?` is one more.
     pub(crate) params: Vec<String>,
 }
@@ -86,6 +89,7 @@ pub(crate) fn check(
     let source = walk::Source { lexemes, catalog, functions };
     let mut checked = walk::walk(&query, &calls, source)?;
     checked.params = params(sql, lexemes);
+    checked.numbered = numbered(sql, lexemes);
     Ok(checked)
 }
 
@@ -101,6 +105,15 @@ pub(crate) fn place_of_word(sql: &str, offset: usize) -> Range<usize> {
 pub(crate) fn first_mention(sql: &str, name: &str) -> Option<Range<usize>> {
     let bare = |text: &str| text.trim_matches(['"', '`', '[', ']']).eq_ignore_ascii_case(name);
     lex::lex(sql).into_iter().find(|l| bare(l.text(sql))).map(|l| l.at)
+}
+
+/// Words without which no row number is asked for.
+const NUMBERING: [&str; 6] = ["or", "right", "full", "rowid", "oid", "_rowid_"];
+
+fn numbered(sql: &str, lexemes: &[Lexeme]) -> bool {
+    let names = |l: &&Lexeme| matches!(l.kind, Kind::Word | Kind::Quoted(_));
+    let numbers = |l: &Lexeme| NUMBERING.iter().any(|word| l.value(sql).eq_ignore_ascii_case(word));
+    lexemes.iter().filter(names).any(numbers)
 }
 
 fn params(sql: &str, lexemes: &[Lexeme]) -> Vec<String> {

@@ -22,6 +22,11 @@ pub(crate) type Engine = Arc<Mutex<Info>>;
 
 static TABLES: &[&(dyn AnyTable<Engine> + Sync)] = &[&columns::TABLE, &info::TABLE, &list::TABLE];
 
+/// Whether a table is one of them.
+pub(crate) fn is_own(table: &str) -> bool {
+    TABLES.iter().any(|own| own.name() == table)
+}
+
 /// The route that serves them.
 pub(crate) fn route(engine: Engine) -> Arc<dyn Route> {
     Arc::new(Here::new(TABLES.iter().map(|t| *t as &dyn AnyTable<Engine>), engine))

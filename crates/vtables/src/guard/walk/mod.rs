@@ -76,7 +76,13 @@ impl Walk<'_> {
             let schemas = tables.iter().filter_map(|t| self.source.catalog.get(&t.name));
             self.tested.extend(schemas.flat_map(|s| s.columns.iter().map(|c| c.name.to_ascii_lowercase())));
         }
-        Checked { tables, tested: self.tested.into_iter().collect(), warnings, params: Vec::new() }
+        Checked {
+            tables,
+            tested: self.tested.into_iter().collect(),
+            warnings,
+            numbered: false,
+            params: Vec::new(),
+        }
     }
 
     /// Warns of each double-quoted word that names nothing and resembles something: SQLite reads it as a text.
