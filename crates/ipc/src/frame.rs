@@ -33,6 +33,9 @@ pub enum FrameError {
     /// The payload is no message of the protocol, or breaks one of its rules.
     #[error("a message that cannot be read: {0}")]
     Malformed(String),
+    /// The peer says why it ends the connection.
+    #[error("it ended the connection: {0}")]
+    Ended(String),
     /// A frame began and did not arrive in time.
     #[error("a frame did not arrive within {0:?}")]
     TooSlow(Duration),

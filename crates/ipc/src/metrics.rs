@@ -69,7 +69,7 @@ impl FrameCounters {
             FrameError::TooSlow(_) => &self.too_slow,
             FrameError::Io(_) => &self.io,
             // How every good connection ends.
-            FrameError::Closed => return,
+            FrameError::Closed | FrameError::Ended(_) => return,
         });
     }
 }

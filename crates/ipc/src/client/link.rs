@@ -359,7 +359,7 @@ pub(super) fn incoming(body: Option<answer::Body>) -> Result<Option<Incoming>, F
         Some(Body::End(end)) => Incoming::End(end.failure),
         Some(Body::Unsupported(why)) => Incoming::Unsupported(why.reason),
         Some(Body::Refused(refused)) => {
-            return Err(FrameError::Malformed(format!("it ended the connection: {}", refused.reason)));
+            return Err(FrameError::Ended(refused.reason));
         }
         // A second hello, or something newer than this program.
         Some(Body::Hello(_)) | None => return Ok(None),
