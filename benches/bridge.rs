@@ -135,19 +135,18 @@ fn run_in_memory(connection: &Connection, sql: &str) {
     let mut rows = statement.raw_query();
     let mut discard = Discard;
     let sink: &mut dyn Sink = black_box(&mut discard);
-    let mut buffer = vec![Value::Null; columns];
+    let mut buffer = Vec::with_capacity(columns);
     while let Some(row) = rows.next().unwrap() {
         let mut values: Vec<Value<'_>> = buffer;
-        for (column, value) in values.iter_mut().enumerate() {
-            *value = match row.get_ref(column).unwrap() {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(n) => Value::Int(n),
-                ValueRef::Real(x) => Value::Real(x),
-                ValueRef::Text(bytes) => Value::Text(bytes.into()),
-                ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
-            };
-        }
+        values.extend((0..columns).map(|column| match row.get_ref(column).unwrap() {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(n) => Value::Int(n),
+            ValueRef::Real(x) => Value::Real(x),
+            ValueRef::Text(bytes) => Value::Text(bytes.into()),
+            ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
+        }));
         sink.row(&values).unwrap();
+        values.clear();
         buffer = values.into_iter().map(|_| Value::Null).collect();
     }
 }

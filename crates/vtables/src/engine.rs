@@ -315,7 +315,8 @@ impl Declared {
         let output = |error: io::Error| SqlError::new(ErrorKind::Output(error.kind()), error.to_string());
         let mut given = 0;
         let mut rows = statement.raw_query();
-        let mut buffer = vec![Value::Null; columns.len()];
+        let count = columns.len();
+        let mut buffer = Vec::with_capacity(count);
         loop {
             let row = match rows.next() {
                 Ok(row) => row,
@@ -338,9 +339,7 @@ impl Declared {
             given += 1;
             add(&scope.steps, 1);
             let mut values: Vec<Value<'_>> = std::mem::take(&mut buffer);
-            for (column, value) in values.iter_mut().enumerate() {
-                *value = value_of(row.get_ref(column).unwrap_or(ValueRef::Null));
-            }
+            values.extend((0..count).map(|column| value_of(row.get_ref(column).unwrap_or(ValueRef::Null))));
             sink.sink.row(&values).map_err(output)?;
             buffer = recycled(values);
         }
@@ -365,8 +364,9 @@ impl Sink for Collected {
     }
 }
 
-/// The same allocation with NULLs, free for values of another lifetime.
-fn recycled<'b>(values: Vec<Value<'_>>) -> Vec<Value<'b>> {
+/// The same allocation without values, free for those of another lifetime.
+fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
+    values.clear();
     values.into_iter().map(|_| Value::Null).collect()
 }
 
