@@ -71,12 +71,13 @@ pub(crate) fn lines(
     Some(Lines::of(contents, run, table, bytes_max))
 }
 
-/// Opens a file in a home, which a privileged reader does only when its user could. Else a link to another
-/// user's file would show what that file holds.
+/// Opens a file for the user of a home, which a privileged reader does only when that user could. Else a link to
+/// another user's file would show what that file holds.
 pub(crate) fn open(host: &Host, home: &Home, path: &Path) -> io::Result<Contents> {
     let link = host.lstat(path)?;
     let contents = host.contents(path)?;
-    if host.is_live() && !may_show(home, &link, contents.metadata()) {
+    let file = contents.metadata();
+    if host.is_live() && !(may_show(home, &link, file) && (owns(home, file) || reaches(host, home, path)?)) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "not readable by the user whose home it is in",
@@ -88,11 +89,29 @@ pub(crate) fn open(host: &Host, home: &Home, path: &Path) -> io::Result<Contents
 /// `link` is what the name itself is, `file` what was opened by it.
 fn may_show(home: &Home, link: &Metadata, file: &Metadata) -> bool {
     let same = (link.dev(), link.ino()) == (file.dev(), file.ino());
-    home.uid == 0 || file.uid() == home.uid || (same && readable(home, file.gid(), file.mode()))
+    owns(home, file) || (same && readable(home, file.gid(), file.mode()))
+}
+
+/// Whether a file is the user's own; root may read any.
+fn owns(home: &Home, file: &Metadata) -> bool {
+    home.uid == 0 || file.uid() == home.uid
 }
 
 fn readable(home: &Home, gid: u32, mode: u32) -> bool {
     mode & 0o004 != 0 || (gid == home.gid && mode & 0o040 != 0)
+}
+
+/// Whether the user may go through every directory above a file, links resolved.
+fn reaches(host: &Host, home: &Home, path: &Path) -> io::Result<bool> {
+    for directory in host.real_path(path)?.ancestors().skip(1) {
+        let known = host.stat(directory)?;
+        let by_owner = known.uid() == home.uid && known.mode() & 0o100 != 0;
+        let by_group = known.gid() == home.gid && known.mode() & 0o010 != 0;
+        if !(by_owner || by_group || known.mode() & 0o001 != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -126,5 +145,26 @@ mod tests {
         assert!(!may_show(&home(target.uid() + 1), &name, &target), "another's, through a link");
         assert!(may_show(&home(0), &name, &target), "root's link");
         assert!(readable(&home(7), 0, 0o644) && !readable(&home(7), 0, 0o640));
+    }
+
+    #[test]
+    fn a_readable_file_in_a_closed_directory_is_not_shown() {
+        use std::os::unix::fs::PermissionsExt;
+        let here = tempfile::tempdir().unwrap();
+        let directory = here.path().join("closed");
+        std::fs::create_dir(&directory).unwrap();
+        let file = directory.join("file");
+        std::fs::File::create(&file).unwrap();
+        let opened = |mode: u32, uid: u32| {
+            for path in [here.path(), &directory] {
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let home = Home { user: vec![], uid, gid: u32::MAX, directory: "/".into() };
+            open(&Host::live(), &home, &file).map(drop).map_err(|error| error.kind())
+        };
+        let own = Host::live().stat(&file).unwrap().uid();
+        assert_eq!(opened(0o755, own + 1), Ok(()));
+        assert_eq!(opened(0o700, own + 1), Err(io::ErrorKind::InvalidInput));
+        assert_eq!(opened(0o700, own), Ok(()));
     }
 }

@@ -3,8 +3,10 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use collector::{Host, or_note};
+use collector::{Contents, Host, or_note};
 use model::Run;
+
+use crate::homes::{self, Home};
 
 /// The largest configuration file that is read, in bytes.
 const TEXT_FILE_MAX: u64 = 16 << 20;
@@ -12,8 +14,20 @@ const TEXT_FILE_MAX: u64 = 16 << 20;
 /// A configuration file's whole content. Anything but a regular file is refused, since some of them lie in
 /// directories that ordinary users write to.
 pub(crate) fn read(host: &Host, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    whole(host.contents(path)?)
+}
+
+/// As [`read`], for the user of a home; of nobody's home for everybody.
+pub(crate) fn read_for(host: &Host, home: Option<&Home>, path: &Path) -> io::Result<Vec<u8>> {
+    match home {
+        Some(home) => whole(homes::open(host, home, path)?),
+        None => read(host, path),
+    }
+}
+
+fn whole(contents: Contents) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    host.contents(path)?.take(TEXT_FILE_MAX + 1).read_to_end(&mut content)?;
+    contents.take(TEXT_FILE_MAX + 1).read_to_end(&mut content)?;
     if content.len() as u64 > TEXT_FILE_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
     }

@@ -2,25 +2,27 @@
 
 use std::path::Path;
 
-use collector::Host;
+use collector::{Host, or_note};
 use model::Run;
 
 use super::{DISABLED, ENABLED, Item, ItemKind, TABLE};
+use crate::homes::Home;
 use crate::{bytes, text_file};
 
 /// The desktop files of a directory.
-pub(super) fn autostart(host: &Host, run: &Run, directory: &Path, owner: Option<&[u8]>) -> Vec<Item> {
+pub(super) fn autostart(host: &Host, run: &Run, directory: &Path, home: Option<&Home>) -> Vec<Item> {
     let files = text_file::files_or_note(host, run, TABLE.name, directory);
     let files = files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "desktop"));
     let item = |path: std::path::PathBuf| {
-        let entry = parse(&text_file::read_or_note(host, run, TABLE.name, &path));
+        let entry =
+            parse(&or_note(text_file::read_for(host, home, &path), run, TABLE.name, "").unwrap_or_default());
         let file_name = path.file_name().map(|name| name.as_encoded_bytes().to_vec());
         Item {
             name: entry.name.or(file_name).unwrap_or_default(),
             path: entry.program,
             source: directory.join(""),
             status: if entry.disabled { DISABLED } else { ENABLED },
-            owner: owner.map(<[u8]>::to_vec),
+            owner: home.map(|home| home.user.clone()),
             kind: ItemKind::Desktop { args: host.masking().line(entry.args) },
         }
     };
@@ -28,14 +30,14 @@ pub(super) fn autostart(host: &Host, run: &Run, directory: &Path, owner: Option<
 }
 
 /// The scripts of a directory, all of which are run.
-pub(super) fn scripts(host: &Host, run: &Run, directory: &Path, owner: Option<&[u8]>) -> Vec<Item> {
+pub(super) fn scripts(host: &Host, run: &Run, directory: &Path, home: Option<&Home>) -> Vec<Item> {
     let files = text_file::files_or_note(host, run, TABLE.name, directory);
     let item = |path: std::path::PathBuf| Item {
         name: path.file_name().map(|name| name.as_encoded_bytes().to_vec()).unwrap_or_default(),
         path: path.into_os_string().into_encoded_bytes(),
         source: directory.join(""),
         status: ENABLED,
-        owner: owner.map(<[u8]>::to_vec),
+        owner: home.map(|home| home.user.clone()),
         kind: ItemKind::Script,
     };
     files.into_iter().map(item).collect()

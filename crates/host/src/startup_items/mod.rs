@@ -77,6 +77,8 @@ enum ItemKind {
     Unit {
         host: Host,
         run: Run,
+        /// In whose home it was found.
+        home: Option<Home>,
         unit: OnceLock<Option<Unit>>,
     },
 }
@@ -104,8 +106,8 @@ impl Item {
     }
 
     fn unit(&self) -> Option<&Unit> {
-        let ItemKind::Unit { host, run, unit } = &self.kind else { return None };
-        unit.get_or_init(|| systemd::read(host, run, &self.path)).as_ref()
+        let ItemKind::Unit { host, run, home, unit } = &self.kind else { return None };
+        unit.get_or_init(|| systemd::read(host, run, home.as_ref(), &self.path)).as_ref()
     }
 }
 
@@ -124,9 +126,9 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Item>, ScanError> {
     let mut seen = HashSet::new();
     let mut homes = homes::homes(host, query, TABLE.name);
     homes.retain(|home| seen.insert(home.directory.clone()));
-    for Home { user, directory, .. } in &homes {
+    for home in &homes {
         run.check()?;
-        let owner = Some(user.as_slice());
+        let (directory, owner) = (&home.directory, Some(home));
         items.extend(desktop::autostart(host, run, &directory.join(".config/autostart"), owner));
         items.extend(desktop::scripts(host, run, &directory.join(".config/autostart-scripts"), owner));
         items.extend(systemd::wanted(host, run, &directory.join(".config/systemd/user"), owner));

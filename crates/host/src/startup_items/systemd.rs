@@ -10,6 +10,7 @@ use collector::{Host, Masked, or_note};
 use model::Run;
 
 use super::{ENABLED, Item, ItemKind, MASKED, TABLE};
+use crate::homes::Home;
 use crate::{bytes, text_file};
 
 /// Where units lie, the strongest first.
@@ -46,7 +47,7 @@ pub(super) fn directories(host: &Host) -> Vec<&'static str> {
 }
 
 /// The units that the links below a directory of units pull in.
-pub(super) fn wanted(host: &Host, run: &Run, directory: &Path, owner: Option<&[u8]>) -> Vec<Item> {
+pub(super) fn wanted(host: &Host, run: &Run, directory: &Path, home: Option<&Home>) -> Vec<Item> {
     let mut items = Vec::new();
     for place in text_file::paths_or_note(host, run, TABLE.name, directory) {
         let pulls = [".wants", ".requires", ".upholds"].iter();
@@ -55,17 +56,17 @@ pub(super) fn wanted(host: &Host, run: &Run, directory: &Path, owner: Option<&[u
             continue;
         }
         for link in text_file::paths_or_note(host, run, TABLE.name, &place) {
-            items.push(item(host, run, directory, &place, &link, owner));
+            items.push(item(host, run, directory, &place, &link, home));
         }
     }
     items
 }
 
-fn item(host: &Host, run: &Run, directory: &Path, place: &Path, link: &Path, owner: Option<&[u8]>) -> Item {
+fn item(host: &Host, run: &Run, directory: &Path, place: &Path, link: &Path, home: Option<&Home>) -> Item {
     let name = link.file_name().unwrap_or_default();
     let target = host.read_link(link).map_or_else(|_| link.to_owned(), |target| resolved(place, &target));
     // A unit is masked by a link of its name to /dev/null in the strongest directory.
-    let mask = match owner {
+    let mask = match home {
         Some(_) => directory,
         None if directory.ends_with("user") => Path::new("/etc/systemd/user"),
         None => Path::new("/etc/systemd/system"),
@@ -76,8 +77,13 @@ fn item(host: &Host, run: &Run, directory: &Path, place: &Path, link: &Path, own
         path: target.into_os_string().into_vec(),
         source: place.join(""),
         status: if masked { MASKED } else { ENABLED },
-        owner: owner.map(<[u8]>::to_vec),
-        kind: ItemKind::Unit { host: host.clone(), run: run.clone(), unit: OnceLock::new() },
+        owner: home.map(|home| home.user.clone()),
+        kind: ItemKind::Unit {
+            host: host.clone(),
+            run: run.clone(),
+            home: home.cloned(),
+            unit: OnceLock::new(),
+        },
     }
 }
 
@@ -97,8 +103,8 @@ fn resolved(directory: &Path, target: &Path) -> PathBuf {
 }
 
 /// What the file of a unit says; `None` when it is gone or cannot be read, the latter with a note.
-pub(super) fn read(host: &Host, run: &Run, path: &[u8]) -> Option<Unit> {
-    let content = text_file::read(host, bytes::path(path));
+pub(super) fn read(host: &Host, run: &Run, home: Option<&Home>, path: &[u8]) -> Option<Unit> {
+    let content = text_file::read_for(host, home, bytes::path(path));
     let Service { exec_start, user } = parse(&or_note(content, run, TABLE.name, "args")?);
     Some(Unit { exec_start: exec_start.map(|commands| host.masking().line(commands)), user })
 }
