@@ -2,6 +2,7 @@ use std::process::Command;
 
 use collector::Host;
 
+use crate::harness::cli;
 use crate::machine::Machine;
 use crate::outside::Running;
 
@@ -20,8 +21,8 @@ const COLUMNS: &[(&str, &str, &str)] = &[
 fn told() -> Running {
     let mut command = Command::new("sh");
     // The shell waits for its input, so that it stays the program with these arguments.
-    command.args(["-c", "sleep 600; :", "sh", "--password", SECRET]).env("API_TOKEN", SECRET);
-    Running::start(&mut command)
+    command.args(["-c", "read line; :", "sh", "--password", SECRET]).env("API_TOKEN", SECRET);
+    Running::start_reading(&mut command)
 }
 
 #[test]
@@ -39,11 +40,23 @@ fn no_predicate_finds_a_secret_of_a_process() {
         assert_eq!(machine.lines(&sql), Vec::<String>::new(), "{sql}");
     }
     let sql = format!("SELECT cmdline, cmdline_masked FROM processes WHERE pid = {pid}");
-    assert_eq!(machine.one(&sql), "sh -c sleep 600; : sh --password [masked]|1");
+    assert_eq!(machine.one(&sql), "sh -c read line; : sh --password [masked]|1");
     let sql = format!("SELECT value, masked FROM process_envs WHERE pid = {pid} AND key = 'API_TOKEN'");
     assert_eq!(machine.one(&sql), "[masked]|1");
     let sql = format!("SELECT cmdline, cmdline_masked FROM processes WHERE pid = {pid}");
-    assert_eq!(Machine::unmasked().one(&sql), format!("sh -c sleep 600; : sh --password {SECRET}|0"));
+    assert_eq!(Machine::unmasked().one(&sql), format!("sh -c read line; : sh --password {SECRET}|0"));
+}
+
+#[test]
+fn who_scans_here_may_ask_for_what_is_masked() {
+    let process = told();
+    let sql = format!("SELECT cmdline FROM processes WHERE pid = {}", process.pid());
+    let shown = |flags: &[&str]| cli(flags.iter().chain(&["query", "--format", "csv", &sql])).text();
+    assert_eq!(shown(&["--here"]), "cmdline\nsh -c read line; : sh --password [masked]\n");
+    let whole = format!("cmdline\nsh -c read line; : sh --password {SECRET}\n");
+    assert_eq!(shown(&["--here", "--unmasked"]), whole);
+    // What a collector masked nobody here can show.
+    assert_eq!(cli(["--unmasked", "query", &sql]).output().code(), 2);
 }
 
 #[test]

@@ -19,6 +19,10 @@ pub(crate) struct Source {
     /// Ask no collector: scan every table in this process
     #[arg(long, global = true, conflicts_with = "connect")]
     here: bool,
+    /// Show secrets in command lines and environments, which are masked otherwise. A collector masks by its own
+    /// configuration
+    #[arg(long, global = true, requires = "here")]
+    unmasked: bool,
 }
 
 /// None of the collectors that were named can be reached.
@@ -36,7 +40,7 @@ impl std::error::Error for Unreachable {}
 impl Source {
     /// Every table in this process.
     #[cfg(test)]
-    pub(crate) const HERE: Source = Source { connect: Vec::new(), here: true };
+    pub(crate) const HERE: Source = Source { connect: Vec::new(), here: true, unmasked: false };
 
     /// An engine over every table: those that a collector serves through it, the others with this user's own rights.
     ///
@@ -44,7 +48,8 @@ impl Source {
     /// [`Unreachable`] when collectors were named and none answers.
     pub(crate) fn engine(&self, limits: Limits) -> anyhow::Result<Engine> {
         let tables = host::TABLES.iter().map(|table| *table as &'static dyn AnyTable<Host>);
-        let here: Arc<dyn Route> = Arc::new(Here::new(tables, Host::live()));
+        let host = if self.unmasked { Host::live().unmasked() } else { Host::live() };
+        let here: Arc<dyn Route> = Arc::new(Here::new(tables, host));
         let remote = self.collectors()?.map(|collectors| Arc::new(Remote::new(collectors)) as Arc<dyn Route>);
         Ok(Engine::new(remote.into_iter().chain([here]).collect(), limits)?)
     }
