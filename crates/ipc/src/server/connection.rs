@@ -48,6 +48,8 @@ pub(super) fn refuse(stream: &dyn Transport, reason: &str) {
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     stream: Arc<dyn Transport>,
+    /// Whose scans these are.
+    user: Option<u32>,
     /// One frame after the other: a frame is never torn by another.
     writing: Mutex<()>,
     gone: AtomicBool,
@@ -271,7 +273,7 @@ impl Connection {
             let connection = self.clone();
             Box::new(move || scan::run(&connection, id, &running, &asked))
         };
-        if self.shared.pool.submit(job).is_err() {
+        if self.shared.pool.submit(self.user, job).is_err() {
             self.done(id);
             self.busy(id, "too many scans wait");
         }
@@ -391,6 +393,7 @@ fn handshake(
     let connection = Arc::new(Connection {
         shared: shared.clone(),
         stream: stream.clone(),
+        user: peer.uid,
         writing: Mutex::default(),
         gone: AtomicBool::new(false),
         running: Mutex::default(),

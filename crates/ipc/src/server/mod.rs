@@ -85,7 +85,7 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// Connections of one user at once, so that one cannot keep all others out.
     pub connections_per_user_max: usize,
-    /// Scans at once, each of which has a thread.
+    /// Scans at once, each of which has a thread. One user has at most three in four, here and among those that wait.
     pub scans_at_once_max: usize,
     /// Scans that wait for a thread.
     pub scans_waiting_max: usize,

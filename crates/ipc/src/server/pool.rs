@@ -1,6 +1,7 @@
-//! Threads that scan: started when they are needed, never more than a limit, ended when they idle.
+//! Threads that scan: started when they are needed, never more than a limit, ended when they idle. One user never
+//! has all of them, so that whoever stalls or floods holds up nobody but himself.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,6 +11,14 @@ use std::time::{Duration, Instant};
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// Whose a job is; where the system does not tell, all are one's.
+pub(super) type User = Option<u32>;
+
+/// Of the threads and of the places to wait, what one user may have: three in four, and at least one.
+fn share(of_all: usize) -> usize {
+    (of_all - of_all / 4).min(of_all.saturating_sub(1)).max(1)
+}
 
 pub(super) struct Pool {
     state: Mutex<State>,
@@ -21,10 +30,33 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    /// What waits, and whose it is.
+    jobs: VecDeque<(User, Job)>,
+    /// Jobs that run, by user.
+    running: HashMap<User, usize>,
     threads: usize,
     idle: usize,
     stopped: bool,
+}
+
+impl State {
+    /// The first job of a user who does not run as many as he may.
+    fn next(&mut self, most: usize) -> Option<(User, Job)> {
+        let runs = |user: &User| self.running.get(user).copied().unwrap_or(0);
+        let place = self.jobs.iter().position(|(user, _)| runs(user) < most)?;
+        let (user, job) = self.jobs.remove(place)?;
+        *self.running.entry(user).or_default() += 1;
+        Some((user, job))
+    }
+
+    fn done(&mut self, user: User) {
+        if let Some(running) = self.running.get_mut(&user) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(&user);
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -36,13 +68,14 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a job as soon as a thread is free; gives it back when too many wait.
-    pub(super) fn submit(self: &Arc<Pool>, job: Job) -> Result<(), Job> {
+    /// Runs a user's job as soon as a thread is free for him; gives it back when too many wait.
+    pub(super) fn submit(self: &Arc<Pool>, user: User, job: Job) -> Result<(), Job> {
         let mut state = self.state();
-        if state.stopped || state.jobs.len() >= self.waiting_max {
+        let his = state.jobs.iter().filter(|(whose, _)| *whose == user).count();
+        if state.stopped || state.jobs.len() >= self.waiting_max || his >= share(self.waiting_max) {
             return Err(job);
         }
-        state.jobs.push_back(job);
+        state.jobs.push_back((user, job));
         if state.idle >= state.jobs.len() || state.threads >= self.threads_max {
             drop(state);
             self.changed.notify_one();
@@ -57,7 +90,7 @@ impl Pool {
             let mut state = self.state();
             state.threads -= 1;
             // Another thread takes the job later, unless there is none.
-            if none_works && let Some(job) = state.jobs.pop_back() {
+            if none_works && let Some((_, job)) = state.jobs.pop_back() {
                 return Err(job);
             }
         }
@@ -67,11 +100,12 @@ impl Pool {
     fn work(&self) {
         let mut state = self.state();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
+            if let Some((user, job)) = state.next(share(self.threads_max)) {
                 drop(state);
                 // A job reports its own panics; one that escapes must not take the thread's place with it.
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 state = self.state();
+                state.done(user);
                 continue;
             }
             if state.stopped {
@@ -129,22 +163,48 @@ mod tests {
             begun.send(()).unwrap();
             gate.recv().unwrap();
         });
-        assert!(pool.submit(first).is_ok());
+        assert!(pool.submit(None, first).is_ok());
         has_begun.recv_timeout(Duration::from_secs(10)).unwrap();
-        assert!(pool.submit(Box::new(move || done.send(()).unwrap())).is_ok());
-        assert!(pool.submit(Box::new(|| ())).is_err());
+        assert!(pool.submit(None, Box::new(move || done.send(()).unwrap())).is_ok());
+        assert!(pool.submit(None, Box::new(|| ())).is_err());
         go.send(()).unwrap();
         is_done.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(pool.stop(Instant::now() + Duration::from_secs(10)));
-        assert!(pool.submit(Box::new(|| ())).is_err());
+        assert!(pool.submit(None, Box::new(|| ())).is_err());
+    }
+
+    #[test]
+    fn a_user_who_stalls_holds_up_nobody_else() {
+        let pool = Arc::new(Pool::new(4, 4, 64 << 10));
+        let (go, gate) = channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let mut turned_away = 0;
+        for _ in 0..20 {
+            let gate = gate.clone();
+            let stalls = Box::new(move || gate.lock().unwrap().recv().unwrap_or_default());
+            turned_away += usize::from(pool.submit(Some(7), stalls).is_err());
+        }
+        assert!(turned_away >= 20 - 3 - 3, "{turned_away}");
+        for user in [Some(8), Some(9)] {
+            let (done, is_done) = channel();
+            assert!(pool.submit(user, Box::new(move || done.send(()).unwrap())).is_ok());
+            is_done.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+        drop(go);
+        assert!(pool.stop(Instant::now() + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_one_user_may_have_is_never_all_but_at_least_one() {
+        assert_eq!([0, 1, 2, 3, 4, 16, 512].map(share), [1, 1, 1, 2, 3, 12, 384]);
     }
 
     #[test]
     fn a_job_that_panics_leaves_the_pool_as_it_was() {
         let pool = Arc::new(Pool::new(1, 4, 64 << 10));
         let (done, is_done) = channel();
-        assert!(pool.submit(Box::new(|| panic!("a job"))).is_ok());
-        assert!(pool.submit(Box::new(move || done.send(()).unwrap())).is_ok());
+        assert!(pool.submit(None, Box::new(|| panic!("a job"))).is_ok());
+        assert!(pool.submit(None, Box::new(move || done.send(()).unwrap())).is_ok());
         is_done.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(pool.stop(Instant::now() + Duration::from_secs(10)));
     }

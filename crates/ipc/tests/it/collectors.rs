@@ -327,7 +327,10 @@ fn tries_to_connect_are_spaced_and_a_far_one_is_not_waited_for() {
 
 #[test]
 fn many_scans_share_few_connections() {
-    let a = Plant::new("a", &["endless"]);
+    let mut a = Plant::new("a", &["endless"]);
+    a.stop();
+    a.limits.scans_at_once_max = 40;
+    a.start();
     let collectors = of(&[&a]);
     collectors.refresh(&run(SOON));
     let query = query(&collectors, "endless");
