@@ -1,7 +1,8 @@
-//! The nouns of DaemonEye: values, table schemas, queries, the run of a statement, rules and findings.
+//! The nouns of DaemonEye: values, table schemas, queries, the run of a statement, rules, findings and alerts.
 //!
 //! Nothing here reads the machine, and nothing here waits: every other crate depends on this one.
 
+mod alert;
 mod error;
 mod event;
 mod query;
@@ -11,6 +12,7 @@ mod schema;
 mod time;
 mod value;
 
+pub use alert::{Alert, AlertAction, AlertId, AlertState, Evidence, NamedRow};
 pub use error::ScanError;
 pub use event::{Capabilities, Domain, Event};
 pub use query::{ColumnMask, Constraint, Op, Query};

@@ -26,10 +26,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("collector", &[]),
     ("host", &["collector"]),
     ("ipc", &["collector"]),
+    ("config", &[]),
+    ("store", &["collector"]),
     ("vtables", &["collector", "ipc"]),
     ("detection", &["vtables"]),
     ("procmond", &["collector", "host", "ipc"]),
-    ("shell", &["collector", "host", "ipc", "vtables", "detection"]),
+    ("agent", &["collector", "host", "ipc", "vtables", "detection", "store", "config"]),
+    ("shell", &["collector", "host", "ipc", "vtables", "detection", "store", "config"]),
 ];
 
 fn assert_none(faults: &[String], rule: &str) {

@@ -1,0 +1,12 @@
+//! What outlives the agent: alerts, deliveries, rules and process history in `state.redb`, and the audit ledger
+//! in `audit.redb`.
+//!
+//! One program writes (the agent), any number may read meanwhile. Every record carries the version of its
+//! form; `codec` is the one place that knows how records become bytes.
+
+#![allow(dead_code, reason = "the rooms that use the seam follow")]
+mod codec;
+mod database;
+mod error;
+
+pub use error::StoreError;
