@@ -72,7 +72,11 @@ impl Running {
             Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => false,
             Err(error) => panic!("{command:?}: {error}"),
         });
-        Running(child.unwrap())
+        let running = Running(child.unwrap());
+        // The parent is told of an exec before the kernel has put the arguments in place.
+        let cmdline = format!("/proc/{}/cmdline", running.pid());
+        wait_for("its arguments", || std::fs::read(&cmdline).is_ok_and(|bytes| !bytes.is_empty()));
+        running
     }
 
     /// A process that does nothing.
