@@ -8,5 +8,7 @@
 mod codec;
 mod database;
 mod error;
+mod pending;
 
 pub use error::StoreError;
+pub use pending::PendingEntry;
