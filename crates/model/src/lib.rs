@@ -3,8 +3,10 @@
 //! Nothing here reads the machine, and nothing here waits: every other crate depends on this one.
 
 mod alert;
+pub mod clean;
 mod error;
 mod event;
+pub mod json;
 mod query;
 mod rule;
 mod run;

@@ -8,13 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::bail;
 use clap::ValueEnum;
 use detection::{Evaluation, Pack, evaluate};
-use model::{Finding, Note, Rule, Severity, Value};
+use model::{Finding, Note, Rule, Severity, Value, json};
 use vtables::{Engine, ErrorKind, Limits, Options};
 
 use crate::exit::Exit;
 use crate::interrupt::{self, Scope};
 use crate::machine::Source;
-use crate::render::json;
 use crate::{clean, given, paint, say};
 
 /// Where rules are installed.
@@ -217,16 +216,9 @@ fn ndjson(finding: &Finding) -> String {
         }
         json::push_string(tag, &mut text);
     }
-    text.push_str("],\"row\":{");
-    for (n, (name, value)) in finding.row.iter().enumerate() {
-        if n > 0 {
-            text.push(',');
-        }
-        json::push_string(name, &mut text);
-        text.push(':');
-        json::push_value(value, &mut text);
-    }
-    text.push_str("}}\n");
+    text.push_str("],\"row\":");
+    json::push_row(finding.row.iter().map(|(name, value)| (name.as_str(), value)), &mut text);
+    text.push_str("}\n");
     text
 }
 
