@@ -52,7 +52,13 @@ impl StoreError {
         match error.into() {
             redb::Error::DatabaseAlreadyOpen => StoreError::InUse(path),
             redb::Error::RepairAborted => StoreError::NeedsRepair(path),
+            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                StoreError::Damaged { path, what: error.to_string() }
+            }
             redb::Error::Io(error) => StoreError::io(&path, error),
+            error @ (redb::Error::PreviousIo | redb::Error::DatabaseClosed) => {
+                StoreError::Io { path, error: std::io::Error::other(error.to_string()) }
+            }
             error => StoreError::Damaged { path, what: error.to_string() },
         }
     }

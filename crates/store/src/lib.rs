@@ -4,11 +4,24 @@
 //! One program writes (the agent), any number may read meanwhile. Every record carries the version of its
 //! form; `codec` is the one place that knows how records become bytes.
 
-#![allow(dead_code, reason = "the rooms that use the seam follow")]
 mod codec;
 mod database;
 mod error;
+mod file;
+mod lock;
 mod pending;
+mod random;
+mod state;
+mod stats;
+mod tables;
 
 pub use error::StoreError;
+pub use lock::StateLock;
 pub use pending::PendingEntry;
+pub use state::{
+    AlertFilter, Delivery, DeliveryStatus, Due, Found, HistoryEntry, Match, Opened, Outcome, Raised,
+    Retained, RuleCard, RuleRef, RuleRow, RuleRun, RuleSwitch, RunRecord, STATE_FILE, State, StateLimits,
+    StateReader, Witness,
+};
+pub use stats::TableStats;
+pub use tables::STATE_TABLES;

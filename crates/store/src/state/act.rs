@@ -1,0 +1,56 @@
+//! What people do about alerts.
+
+use model::{AlertAction, AlertId, AlertState};
+use redb::{Durability, ReadableTable};
+
+use super::State;
+use super::record::{AlertV1, HistoryV1, TallyV1};
+use super::rules::audit;
+use super::schema::{self, get, put};
+use crate::StoreError;
+use crate::file::Fault;
+
+impl State {
+    /// Acknowledges, closes or reopens an alert, and gives the state that it is in now.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when there is no such alert, or the action makes no sense in its state.
+    pub fn change(
+        &self,
+        id: AlertId,
+        action: AlertAction,
+        actor: &str,
+        reason: &str,
+        time_ms: i64,
+    ) -> Result<AlertState, StoreError> {
+        self.file.write(Durability::Immediate, |txn| {
+            let mut tallies = txn.open_table(schema::TALLIES)?;
+            let alert: Option<AlertV1> = get(&txn.open_table(schema::ALERTS)?, &id.0)?;
+            let tally: Option<TallyV1> = get(&tallies, &id.0)?;
+            let (Some(alert), Some(tally)) = (alert, tally) else {
+                return Err(Fault::Refused(format!("there is no alert {id}: see `alerts list`")));
+            };
+            let before = tally.state();
+            let Some(after) = before.after(action) else {
+                let (action, state) = (action.name(), before.name());
+                return Err(Fault::Refused(format!("alert {id} is {state}: `{action}` does nothing to it")));
+            };
+            put(&mut tallies, &id.0, &TallyV1::new(after, tally.count, tally.last_ms))?;
+            let mut by_state = txn.open_table(schema::BY_STATE)?;
+            by_state.remove((before as u8, alert.first_ms, &id.0))?;
+            by_state.insert((after as u8, alert.first_ms, &id.0), ())?;
+            let mut history = txn.open_table(schema::HISTORY)?;
+            let last = history.range((&id.0, 0)..=(&id.0, u64::MAX))?.next_back().transpose()?;
+            let n = last.map_or(0, |(key, _)| key.value().1) + 1;
+            let entry = HistoryV1 {
+                time_ms,
+                action: after.name().into(),
+                actor: actor.into(),
+                reason: reason.into(),
+            };
+            put(&mut history, (&id.0, n), &entry)?;
+            audit(txn, actor, &format!("alert.{}", after.name()), &id.to_string(), reason, time_ms)?;
+            Ok(after)
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! `state.redb`: alerts, what people did about them, what is to be delivered, and how rules fare.
+//!
+//! One change is one transaction: an alert, its entries of the outbox, its rule's watermark and the audit record
+//! that is still to reach the ledger are all there afterwards, or none is.
+
+mod act;
+mod audit;
+mod deliver;
+mod find;
+mod migrate;
+mod open;
+mod read;
+mod record;
+mod retain;
+mod rules;
+mod schema;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use audit::Witness;
+pub use deliver::{Delivery, DeliveryStatus, Due};
+pub use find::{Match, Outcome, Raised, RuleRef, RunRecord};
+pub use read::{AlertFilter, HistoryEntry, Rule as RuleRow, RuleRun, StateReader};
+pub use retain::{Retained, StateLimits};
+pub use rules::{RuleCard, RuleSwitch};
+
+use crate::StoreError;
+use crate::file::{Reading, Writing};
+
+/// The name of the file within the state directory.
+pub const STATE_FILE: &str = "state.redb";
+
+/// The state file, open for writing.
+pub struct State {
+    file: Arc<Writing>,
+    epoch: [u8; 16],
+}
+
+/// What was found where the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: it was made.
+    New,
+    /// The state of before.
+    Existing,
+    /// A file that cannot be used. It was renamed, and an empty one made.
+    SetAside {
+        /// Where the damaged file is now.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A state that was opened.
+pub struct Opened {
+    /// The state.
+    pub state: State,
+    /// What was there before.
+    pub found: Found,
+}
+
+impl State {
+    /// A handle for reading, which stays good as long as the state is open.
+    pub fn reader(&self) -> StateReader {
+        StateReader::over(Reading::Shared(self.file.clone()))
+    }
+
+    /// The life of the state file: another one whenever it was made anew or fell behind the ledger.
+    pub fn epoch(&self) -> [u8; 16] {
+        self.epoch
+    }
+
+    /// Has everything that was changed so far on the disk.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.file.write(redb::Durability::Immediate, |_| Ok(()))
+    }
+}
