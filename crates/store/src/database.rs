@@ -20,6 +20,13 @@ pub(crate) fn create(path: &Path) -> Result<Database, StoreError> {
     builder().create(path).map_err(|error| StoreError::of(path, error))
 }
 
+/// The same after a look at every page, so that what was altered is an error now and no surprise later.
+pub(crate) fn create_checked(path: &Path) -> Result<Database, StoreError> {
+    let mut builder = builder();
+    builder.set_check_integrity_on_open(true);
+    builder.create(path).map_err(|error| StoreError::of(path, error))
+}
+
 /// The same over a storage of another kind, such as one that fails.
 #[cfg(test)]
 pub(crate) fn over(backend: impl redb::StorageBackend, path: &Path) -> Result<Database, StoreError> {

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use redb::{Database, Durability, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::StoreError;
 use crate::codec::Undecodable;
@@ -37,8 +37,7 @@ from_redb!(
     redb::TransactionError,
     redb::CommitError,
     redb::CompactionError,
-    redb::DatabaseError,
-    redb::SetDurabilityError
+    redb::DatabaseError
 );
 
 impl From<Undecodable> for Fault {
@@ -110,29 +109,17 @@ impl Writing {
         done
     }
 
-    /// One transaction: all of it is in the file afterwards, or nothing.
-    pub(crate) fn write<T>(
-        &self,
-        durability: Durability,
-        work: impl FnOnce(&WriteTransaction) -> Inner<T>,
-    ) -> Result<T, StoreError> {
-        self.write_as(|txn| Ok((durability, work(txn)?)))
-    }
-
-    /// The same where only the work itself tells whether the disk has to have it before this comes back.
-    pub(crate) fn write_as<T>(
-        &self,
-        work: impl FnOnce(&WriteTransaction) -> Inner<(Durability, T)>,
-    ) -> Result<T, StoreError> {
+    /// One transaction: all of it is on the disk afterwards, or nothing of it. A file that others may read has no
+    /// commit that is less than that.
+    pub(crate) fn write<T>(&self, work: impl FnOnce(&WriteTransaction) -> Inner<T>) -> Result<T, StoreError> {
         self.has_room()?;
         let open = self.database()?;
         let done = guarded(&self.path, || {
             let Some(database) = open.as_ref() else {
                 return Err(Fault::Refused("the file is being opened; try again".into()));
             };
-            let mut txn = database.begin_write()?;
-            let (durability, given) = work(&txn)?;
-            txn.set_durability(durability)?;
+            let txn = database.begin_write()?;
+            let given = work(&txn)?;
             txn.commit()?;
             Ok(given)
         });

@@ -7,6 +7,8 @@
 mod codec;
 mod database;
 mod error;
+#[cfg(test)]
+mod faulty;
 mod file;
 mod lock;
 mod pending;

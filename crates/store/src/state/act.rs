@@ -1,7 +1,7 @@
 //! What people do about alerts.
 
 use model::{AlertAction, AlertId, AlertState};
-use redb::{Durability, ReadableTable};
+use redb::ReadableTable;
 
 use super::State;
 use super::record::{AlertV1, HistoryV1, TallyV1};
@@ -23,7 +23,7 @@ impl State {
         reason: &str,
         time_ms: i64,
     ) -> Result<AlertState, StoreError> {
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             let mut tallies = txn.open_table(schema::TALLIES)?;
             let alert: Option<AlertV1> = get(&txn.open_table(schema::ALERTS)?, &id.0)?;
             let tally: Option<TallyV1> = get(&tallies, &id.0)?;

@@ -1,6 +1,6 @@
 //! Audit records on their way to the ledger, and what the state knows of the ledger.
 
-use redb::{Durability, ReadableTable};
+use redb::ReadableTable;
 
 use super::record::{PendingV1, WitnessV1};
 use super::rules::audit;
@@ -41,7 +41,7 @@ impl State {
         payload: &str,
         time_ms: i64,
     ) -> Result<(), StoreError> {
-        self.file.write(Durability::Immediate, |txn| audit(txn, actor, action, subject, payload, time_ms))
+        self.file.write(|txn| audit(txn, actor, action, subject, payload, time_ms))
     }
 
     /// The number of the last audit record that was written in this epoch; 0 for none.
@@ -72,7 +72,7 @@ impl State {
 
     /// Forgets the audit records up to a number, which the ledger has taken, and notes the ledger's head.
     pub fn drained(&self, through: u64, head: Witness) -> Result<(), StoreError> {
-        self.file.write(Durability::None, |txn| {
+        self.file.write(|txn| {
             txn.open_table(schema::PENDING)?.retain(|n, _| n > through)?;
             let record = WitnessV1 { ledger: head.ledger, size: head.size, hash: head.hash };
             txn.open_table(schema::META)?.insert("witness", codec::encode(&record).as_slice())?;
@@ -84,7 +84,7 @@ impl State {
     /// file came back. What still waits is known to the ledger and goes.
     pub fn begin_epoch(&mut self) -> Result<(), StoreError> {
         let epoch = crate::random::bytes::<16>();
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             txn.open_table(schema::META)?.insert("epoch", epoch.as_slice())?;
             txn.open_table(schema::PENDING)?.retain(|_, _| false)?;
             txn.open_table(schema::COUNTERS)?.insert("pending", 0)?;

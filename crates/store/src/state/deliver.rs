@@ -1,7 +1,7 @@
 //! The outbox: what each sink has yet to take, what it took, and what it never will.
 
 use model::{Alert, AlertId};
-use redb::{Durability, ReadableTable};
+use redb::ReadableTable;
 
 use super::record::{DeliveryV1, OutboxV1};
 use super::schema::{self, get, next, put};
@@ -135,7 +135,7 @@ impl StateReader {
 impl State {
     /// Notes that a sink has these entries of its queue.
     pub fn delivered(&self, sink: &str, seqs: &[u64], time_ms: i64) -> Result<(), StoreError> {
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             let mut outbox = txn.open_table(schema::OUTBOX)?;
             let mut receipts = txn.open_table(schema::DELIVERIES)?;
             let mut counters = txn.open_table(schema::COUNTERS)?;
@@ -170,7 +170,7 @@ impl State {
         again_ms: Option<i64>,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             let mut outbox = txn.open_table(schema::OUTBOX)?;
             let entry: Option<OutboxV1> = get(&outbox, (sink, seq))?;
             let Some(entry) = entry else { return Ok(()) };
@@ -189,7 +189,7 @@ impl State {
 
     /// Queues again what sinks were given up on, of one sink or of all. Says how many there were.
     pub fn resend_dead(&self, sink: Option<&str>, now_ms: i64) -> Result<u64, StoreError> {
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             let (mut dead, mut outbox) = (txn.open_table(schema::DEAD)?, txn.open_table(schema::OUTBOX)?);
             let mut moved = Vec::new();
             for row in dead.iter()? {

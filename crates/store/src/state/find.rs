@@ -1,9 +1,10 @@
 //! What a run of a rule found becomes alerts, or counts on those that are there.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::PoisonError;
 
 use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Rule, Severity};
-use redb::{Durability, WriteTransaction};
+use redb::WriteTransaction;
 
 use super::record::{AlertV1, HistoryV1, OutboxV1, PendingV1, RuleV1, RunV1, TallyV1, WindowV1};
 use super::rules::RUNS_KEPT;
@@ -170,10 +171,26 @@ impl StateReader {
     }
 }
 
+/// Runs that wait in memory to be written with the next change that has to be.
+pub(super) struct Deferred {
+    rule: RuleRef,
+    run: RunRecord,
+    matches: Vec<Match>,
+}
+
+/// Runs that may wait. Past it they are written.
+const DEFERRED_MAX: usize = 1000;
+
 impl State {
     /// Takes in one run of a rule: what is new becomes an alert, with an entry in the outbox of each sink and an
     /// audit record that waits for the ledger; the rest counts on the alerts that are there. All of it is one
     /// transaction, which is on the disk before this comes back if there is a new alert.
+    ///
+    /// A run without a new alert waits in memory for the next change or [`State::flush`]: a crash forgets at most
+    /// that it ran and how often its alerts were seen since.
+    ///
+    /// # Errors
+    /// Nothing of this run is kept then; what waited still does.
     pub fn record(
         &self,
         rule: &RuleRef,
@@ -181,13 +198,49 @@ impl State {
         matches: Vec<Match>,
         sinks: &BTreeSet<String>,
     ) -> Result<Vec<Raised>, StoreError> {
-        self.file.write_as(|txn| {
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_seen = |found: &Match| {
+            let key = std::iter::once(found.key.as_slice());
+            self.reader().unseen(rule, key, found.time_ms).map(|unseen| unseen.is_empty())
+        };
+        let mut all_seen = deferred.len() < DEFERRED_MAX;
+        for found in &matches {
+            all_seen = all_seen && is_seen(found)?;
+        }
+        if all_seen {
+            deferred.push(Deferred { rule: rule.clone(), run: run.clone(), matches });
+            return Ok(Vec::new());
+        }
+        let raised = self.file.write(|txn| {
+            earlier(txn, &deferred, sinks)?;
             let raised = alerts(txn, rule, &matches, sinks)?;
             note(txn, rule, run, &matches, raised.len() as u64)?;
-            let durability = if raised.is_empty() { Durability::None } else { Durability::Immediate };
-            Ok((durability, raised))
-        })
+            Ok(raised)
+        })?;
+        deferred.clear();
+        Ok(raised)
     }
+
+    /// Has everything that was taken in so far on the disk.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        if deferred.is_empty() {
+            return Ok(());
+        }
+        self.file.write(|txn| earlier(txn, &deferred, &BTreeSet::new()))?;
+        deferred.clear();
+        Ok(())
+    }
+}
+
+/// Writes the runs that waited.
+fn earlier(txn: &WriteTransaction, deferred: &[Deferred], sinks: &BTreeSet<String>) -> Inner<()> {
+    for Deferred { rule, run, matches } in deferred {
+        // What was seen when it was put off is seen now, but for a window that retention took away meanwhile.
+        let raised = alerts(txn, rule, matches, sinks)?;
+        note(txn, rule, run, matches, raised.len() as u64)?;
+    }
+    Ok(())
 }
 
 fn alerts(

@@ -1,7 +1,7 @@
 //! The form of the state file, and how an older one is brought forward: in slices, each a transaction that notes
 //! how far it came, so that a process that dies goes on where it was.
 
-use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use super::schema::META;
 use crate::codec::Undecodable;
@@ -41,8 +41,7 @@ pub(super) fn bring_forward(database: &Database, steps: &[Slice]) -> Inner<()> {
             return Err(Fault::Newer { found: form, known });
         }
         let Some(step) = steps.get(form as usize - 1) else { return Ok(()) };
-        let mut txn = database.begin_write()?;
-        txn.set_durability(Durability::Immediate)?;
+        let txn = database.begin_write()?;
         match step(&txn, &place)? {
             Some(place) => {
                 txn.open_table(META)?.insert("migrating", place.as_slice())?;
@@ -78,8 +77,7 @@ mod tests {
     }
 
     fn old(rows: u64) -> Database {
-        let database =
-            crate::database::over(redb::backends::InMemoryBackend::new(), "/m".as_ref()).ok().unwrap();
+        let database = crate::database::over(crate::faulty::Disk::default(), "/m".as_ref()).ok().unwrap();
         let txn = database.begin_write().unwrap();
         for n in 0..rows {
             txn.open_table(OLD).unwrap().insert(n, b"v".as_slice()).unwrap();

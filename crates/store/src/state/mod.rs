@@ -14,9 +14,11 @@ mod record;
 mod retain;
 mod rules;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use audit::Witness;
 pub use deliver::{Delivery, DeliveryStatus, Due};
@@ -25,7 +27,6 @@ pub use read::{AlertFilter, HistoryEntry, Rule as RuleRow, RuleRun, StateReader}
 pub use retain::{Retained, StateLimits};
 pub use rules::{RuleCard, RuleSwitch};
 
-use crate::StoreError;
 use crate::file::{Reading, Writing};
 
 /// The name of the file within the state directory.
@@ -35,6 +36,7 @@ pub const STATE_FILE: &str = "state.redb";
 pub struct State {
     file: Arc<Writing>,
     epoch: [u8; 16],
+    deferred: Mutex<Vec<find::Deferred>>,
 }
 
 /// What was found where the state is kept.
@@ -70,10 +72,5 @@ impl State {
     /// The life of the state file: another one whenever it was made anew or fell behind the ledger.
     pub fn epoch(&self) -> [u8; 16] {
         self.epoch
-    }
-
-    /// Has everything that was changed so far on the disk.
-    pub fn flush(&self) -> Result<(), StoreError> {
-        self.file.write(redb::Durability::Immediate, |_| Ok(()))
     }
 }

@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use redb::{Database, Durability, ReadableDatabase};
+use redb::{Database, ReadableDatabase};
 
 use super::{Found, Opened, STATE_FILE, State, migrate, schema};
 use crate::StoreError;
@@ -67,7 +67,7 @@ impl State {
     fn with(path: &Path, database: Database, epoch: [u8; 16]) -> State {
         let again = path.to_owned();
         let file = Writing::new(path, database, Box::new(move || database::create(&again)));
-        State { file: Arc::new(file), epoch }
+        State { file: Arc::new(file), epoch, deferred: Mutex::default() }
     }
 
     /// A state over a storage of another kind, which `reopen` gives again after a failure.
@@ -82,24 +82,21 @@ impl State {
             Err(_) => prepare(&database),
         })?;
         let epoch = guarded(path, || epoch(&database))?;
-        Ok(State { file: Arc::new(Writing::new(path, database, Box::new(reopen))), epoch })
+        let file = Arc::new(Writing::new(path, database, Box::new(reopen)));
+        Ok(State { file, epoch, deferred: Mutex::default() })
     }
 }
 
 /// The database at a path, whole and of the form that this program writes.
 fn checked(path: &Path) -> Result<Database, StoreError> {
-    let mut database = crate::file::caught(path, || database::create(path))?;
-    guarded(path, || {
-        database.check_integrity()?;
-        migrate::bring_forward(&database, migrate::STEPS)
-    })?;
+    let database = crate::file::caught(path, || database::create_checked(path))?;
+    guarded(path, || migrate::bring_forward(&database, migrate::STEPS))?;
     Ok(database)
 }
 
 /// What a new file begins with.
 fn prepare(database: &Database) -> Inner<()> {
-    let mut txn = database.begin_write()?;
-    txn.set_durability(Durability::Immediate)?;
+    let txn = database.begin_write()?;
     schema::create(&txn)?;
     migrate::set_form(&txn, migrate::form(migrate::STEPS))?;
     txn.open_table(schema::META)?.insert("epoch", crate::random::bytes::<16>().as_slice())?;

@@ -1,6 +1,6 @@
 //! Letting go of what is old, a slice at a time.
 
-use redb::{Durability, ReadableTable, ReadableTableMetadata};
+use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::State;
 use super::find::AGENT;
@@ -41,7 +41,7 @@ impl State {
     /// Lets go of at most `slice` alerts and windows that are past the limits. An alert that a sink is still to be
     /// given stays, and so does one whose window is open.
     pub fn retain(&self, limits: &StateLimits, now_ms: i64, slice: usize) -> Result<Retained, StoreError> {
-        self.file.write_as(|txn| {
+        self.file.write(|txn| {
             let windows = windows(txn, now_ms, slice)?;
             let old = old(txn, limits, now_ms, slice)?;
             for (time, id) in &old {
@@ -59,8 +59,7 @@ impl State {
                     now_ms,
                 )?;
             }
-            let durability = if went.alerts > 0 { Durability::Immediate } else { Durability::None };
-            Ok((durability, went))
+            Ok(went)
         })
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Rule, Severity};
-use redb::{Durability, ReadableTable};
+use redb::ReadableTable;
 
 use super::record::{CardV1, PendingV1, RuleV1};
 use super::schema::{self, get, next, put};
@@ -150,7 +150,7 @@ impl StateReader {
 impl State {
     /// Keeps which rules there are. A change of what is loaded is an audit record.
     pub fn rules_loaded(&self, cards: &[RuleCard], time_ms: i64) -> Result<(), StoreError> {
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             let mut table = txn.open_table(schema::CARDS)?;
             let mut changes: Vec<String> = Vec::new();
             let mut gone: Vec<String> = Vec::new();
@@ -201,7 +201,7 @@ impl State {
         reason: &str,
         time_ms: i64,
     ) -> Result<bool, StoreError> {
-        self.file.write(Durability::Immediate, |txn| {
+        self.file.write(|txn| {
             let card: Option<CardV1> = get(&txn.open_table(schema::CARDS)?, id)?;
             if card.is_none_or(|card| !card.error.is_empty()) {
                 return Err(Fault::Refused(format!("there is no rule `{id}`: see `rules list`")));
