@@ -1,12 +1,13 @@
 //! One run of one rule.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::SystemTime;
 
-use model::{Finding, Note, Rule, Value};
+use model::{Dedup, Finding, NamedRow, Note, Rule, Value};
 use vtables::{Engine, Options, OutputColumn, Sink, SqlError};
 
-/// Findings that one run of one rule keeps. The rest is counted.
+/// Findings with different dedup keys that one run of one rule keeps. The rest is counted.
 pub const FINDINGS_MAX: usize = 1000;
 /// Bytes of values that one run of one rule keeps. The rest is counted.
 pub const FINDING_BYTES_MAX: usize = 16 << 20;
@@ -14,10 +15,12 @@ pub const FINDING_BYTES_MAX: usize = 16 << 20;
 /// What one run of a rule found.
 #[derive(Debug)]
 pub struct Evaluation {
-    /// The rows found, up to [`FINDINGS_MAX`].
+    /// What was found, up to [`FINDINGS_MAX`]: a finding for each dedup key.
     pub findings: Vec<Finding>,
     /// How many rows there were, those past the limit included.
     pub rows: u64,
+    /// How many rows are neither a finding nor counted in one.
+    pub left_out: u64,
     /// What could not be read: rows may be missing because of it.
     pub notes: Vec<Note>,
     /// Why the run ended early, if it did. What it had found by then stays: who makes a rule slow must not
@@ -28,7 +31,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// Whether there were more findings than are kept.
     pub fn is_cut(&self) -> bool {
-        self.rows > self.findings.len() as u64
+        self.left_out > 0
     }
 }
 
@@ -36,30 +39,50 @@ impl Evaluation {
 pub fn evaluate(rule: &Rule, engine: &mut Engine, options: &Options) -> Evaluation {
     let now = options.now.unwrap_or_else(SystemTime::now);
     let options = Options { now: Some(now), ..options.clone() };
-    let mut found = Found { names: Vec::new(), rows: Vec::new(), bytes: 0, given: 0 };
+    let mut found = Found::of(&rule.dedup);
     let (notes, failure) = match engine.run(&rule.sql, &options, &mut found) {
         Ok(report) => (report.notes, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let finding = |row: Vec<Value<'static>>| Finding {
+    let finding = |(row, count): (NamedRow, u64)| Finding {
         rule: rule.id.clone(),
         title: rule.title.clone(),
         severity: rule.severity,
         tags: rule.tags.clone(),
         time: now,
-        row: found.names.iter().cloned().zip(row).collect(),
+        count,
+        row,
     };
-    Evaluation { findings: found.rows.into_iter().map(finding).collect(), rows: found.given, notes, failure }
+    let (rows, left_out) = (found.given, found.left_out);
+    Evaluation { findings: found.rows.into_iter().map(finding).collect(), rows, left_out, notes, failure }
 }
 
-struct Found {
+struct Found<'r> {
+    dedup: &'r Dedup,
     names: Vec<String>,
-    rows: Vec<Vec<Value<'static>>>,
+    rows: Vec<(NamedRow, u64)>,
+    /// The place of each dedup key among the rows.
+    places: HashMap<Vec<u8>, usize>,
     bytes: usize,
     given: u64,
+    left_out: u64,
 }
 
-impl Sink for Found {
+impl Found<'_> {
+    fn of(dedup: &Dedup) -> Found<'_> {
+        Found {
+            dedup,
+            names: Vec::new(),
+            rows: Vec::new(),
+            places: HashMap::new(),
+            bytes: 0,
+            given: 0,
+            left_out: 0,
+        }
+    }
+}
+
+impl Sink for Found<'_> {
     fn columns(&mut self, columns: &[OutputColumn]) -> io::Result<()> {
         self.names = columns.iter().map(|c| c.name.clone()).collect();
         Ok(())
@@ -67,11 +90,19 @@ impl Sink for Found {
 
     fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
         self.given += 1;
-        let bytes = values.iter().map(Value::heap_bytes).sum::<usize>();
-        let earlier_kept = self.rows.len() as u64 == self.given - 1;
-        if earlier_kept && self.rows.len() < FINDINGS_MAX && self.bytes + bytes <= FINDING_BYTES_MAX {
+        let key = self.dedup.key(self.names.iter().map(String::as_str).zip(values));
+        if let Some(place) = self.places.get(&key) {
+            self.rows[*place].1 += 1;
+            return Ok(());
+        }
+        let bytes = values.iter().map(Value::heap_bytes).sum::<usize>() + key.len();
+        if self.left_out == 0 && self.rows.len() < FINDINGS_MAX && self.bytes + bytes <= FINDING_BYTES_MAX {
             self.bytes += bytes;
-            self.rows.push(values.iter().map(Value::to_static).collect());
+            self.places.insert(key, self.rows.len());
+            let row = self.names.iter().cloned().zip(values.iter().map(Value::to_static)).collect();
+            self.rows.push((row, 1));
+        } else {
+            self.left_out += 1;
         }
         Ok(())
     }

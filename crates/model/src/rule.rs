@@ -54,11 +54,11 @@ pub struct Dedup {
 
 impl Dedup {
     /// The row's values in the key columns as bytes: equal exactly when the values are, storage class included.
-    pub fn key(&self, row: &[(String, Value<'_>)]) -> Vec<u8> {
+    pub fn key<'r>(&self, row: impl IntoIterator<Item = (&'r str, &'r Value<'r>)>) -> Vec<u8> {
         let mut key = Vec::new();
         let is_key =
             |name: &str| self.keys.is_empty() || self.keys.iter().any(|k| k.eq_ignore_ascii_case(name));
-        for (name, value) in row.iter().filter(|(name, _)| is_key(name)) {
+        for (name, value) in row.into_iter().filter(|(name, _)| is_key(name)) {
             put(&mut key, b'c', name.to_ascii_lowercase().as_bytes());
             match value {
                 Value::Null => put(&mut key, b'n', &[]),
@@ -117,6 +117,8 @@ pub struct Finding {
     pub tags: Vec<String>,
     /// The clock of the statement that found it.
     pub time: SystemTime,
+    /// How many rows of this run have its dedup key; the first of them is [`Finding::row`].
+    pub count: u64,
     /// The row: names, which are all different, and values.
     pub row: Vec<(String, Value<'static>)>,
 }
@@ -127,7 +129,7 @@ mod tests {
 
     fn key(keys: &[&str], row: &[(&str, Value<'static>)]) -> Vec<u8> {
         let dedup = Dedup { keys: keys.iter().map(ToString::to_string).collect(), window: Duration::ZERO };
-        dedup.key(&row.iter().map(|(n, v)| (n.to_string(), v.clone())).collect::<Vec<_>>())
+        dedup.key(row.iter().map(|(n, v)| (*n, v)))
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) enum Incoming {
     Pong,
     End(Option<proto::Failure>),
     Unsupported(String),
+    Acted(Result<String, String>),
 }
 
 impl Incoming {
@@ -357,6 +358,8 @@ pub(super) fn incoming(body: Option<answer::Body>) -> Result<Option<Incoming>, F
         Some(Body::Health(parts)) => Incoming::Health(parts.parts.into_iter().map(health).collect()),
         Some(Body::Pong(_)) => Incoming::Pong,
         Some(Body::End(end)) => Incoming::End(end.failure),
+        Some(Body::Acted(acted)) if acted.done => Incoming::Acted(Ok(acted.text)),
+        Some(Body::Acted(acted)) => Incoming::Acted(Err(acted.text)),
         Some(Body::Unsupported(why)) => Incoming::Unsupported(why.reason),
         Some(Body::Refused(refused)) => {
             return Err(FrameError::Ended(refused.reason));

@@ -280,6 +280,27 @@ impl Client {
         }
     }
 
+    /// Asks for a change, and gives what the collector says of it; the inner error is why nothing was changed.
+    ///
+    /// # Errors
+    /// [`ScanError::Unreachable`] when it does not answer within `time_max`: whether the change was made is not
+    /// known then.
+    pub fn act(
+        &self,
+        verb: &str,
+        arguments: &[(&str, &str)],
+        time_max: Duration,
+    ) -> Result<Result<String, String>, ScanError> {
+        let argument =
+            |(name, value): &(&str, &str)| proto::Argument { name: (*name).into(), value: (*value).into() };
+        let arguments = arguments.iter().map(argument).collect();
+        match self.ask(request::Body::Act(proto::Act { verb: verb.into(), arguments }), time_max)? {
+            Incoming::Acted(acted) => Ok(acted),
+            Incoming::Unsupported(why) => Ok(Err(why)),
+            other => Err(self.link.unexpected(&other)),
+        }
+    }
+
     /// The time that a request takes to the collector and back.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ pub(super) struct Connection {
     stream: Arc<dyn Transport>,
     /// Whose scans these are.
     user: Option<u32>,
+    peer: Peer,
     /// One frame after the other: a frame is never torn by another.
     writing: Mutex<()>,
     gone: AtomicBool,
@@ -240,6 +241,7 @@ impl Connection {
                 let parts = self.shared.service.health().into_iter().map(Into::into).collect();
                 self.answer(id, answer::Body::Health(proto::Health { parts }));
             }
+            Some(Body::Act(asked)) => self.act(id, asked),
             // A second hello says nothing new.
             Some(Body::Hello(_)) => {}
             None => {
@@ -278,6 +280,23 @@ impl Connection {
             self.busy(id, "too many scans wait");
         }
         Ok(())
+    }
+
+    /// A change waits for its disk, so it is made where scans run.
+    fn act(self: &Arc<Self>, id: u64, asked: proto::Act) {
+        let job = {
+            let connection = self.clone();
+            Box::new(move || {
+                let arguments: Vec<_> = asked.arguments.into_iter().map(|a| (a.name, a.value)).collect();
+                let acted = connection.shared.service.act(&connection.peer, &asked.verb, &arguments);
+                let done = acted.is_ok();
+                let text = acted.unwrap_or_else(|why| why);
+                connection.answer(id, answer::Body::Acted(proto::Acted { done, text }));
+            })
+        };
+        if self.shared.pool.submit(self.user, job).is_err() {
+            self.busy(id, "too many requests wait");
+        }
     }
 
     fn subscribe(self: &Arc<Self>, id: u64, asked: proto::Subscribe) -> Result<(), FrameError> {
@@ -394,6 +413,7 @@ fn handshake(
         shared: shared.clone(),
         stream: stream.clone(),
         user: peer.uid,
+        peer: *peer,
         writing: Mutex::default(),
         gone: AtomicBool::new(false),
         running: Mutex::default(),

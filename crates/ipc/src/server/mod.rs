@@ -67,6 +67,13 @@ pub trait Service: Send + Sync + 'static {
         Err("this collector has no event sources".into())
     }
 
+    /// Makes a change that a peer asks for, and gives what there is to say of it; the error is why nothing was
+    /// changed.
+    fn act(&self, peer: &Peer, verb: &str, arguments: &[(String, String)]) -> Result<String, String> {
+        let _ = (peer, arguments);
+        Err(format!("this collector changes nothing, so it cannot `{verb}`"))
+    }
+
     /// How its parts are.
     fn health(&self) -> Vec<Health> {
         Vec::new()

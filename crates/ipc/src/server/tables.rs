@@ -16,6 +16,7 @@ use crate::transport::Peer;
 
 type Open = Box<dyn Fn(&Query) -> Result<Box<dyn Scan>, ScanError> + Send + Sync>;
 type Admit = Box<dyn Fn(&Peer) -> Result<(), String> + Send + Sync>;
+type Act = Box<dyn Fn(&Peer, &str, &[(String, String)]) -> Result<String, String> + Send + Sync>;
 type OnError = Box<dyn Fn(&Peer, &FrameError) + Send + Sync>;
 
 /// Serves tables, each over its own source, to the users that are admitted: root and the user of this process,
@@ -27,6 +28,7 @@ pub struct TableService {
     runtime: Option<Arc<Runtime>>,
     subscriptions: AtomicU64,
     admit: Admit,
+    act: Option<Act>,
     on_error: OnError,
 }
 
@@ -44,6 +46,7 @@ impl TableService {
                 Some(uid) if uid == 0 || uid == own => Ok(()),
                 _ => Err(format!("{peer}: this collector serves uid {own} and root")),
             }),
+            act: None,
             on_error: Box::new(|_, _| {}),
         }
     }
@@ -76,6 +79,15 @@ impl TableService {
         admit: impl Fn(&Peer) -> Result<(), String> + Send + Sync + 'static,
     ) -> TableService {
         self.admit = Box::new(admit);
+        self
+    }
+
+    /// Makes the changes that peers ask for by a verb and named arguments. The error is why nothing was changed.
+    pub fn act(
+        mut self,
+        act: impl Fn(&Peer, &str, &[(String, String)]) -> Result<String, String> + Send + Sync + 'static,
+    ) -> TableService {
+        self.act = Some(Box::new(act));
         self
     }
 
@@ -137,6 +149,13 @@ impl Service for TableService {
         let task = Task { name: format!("client {number}"), needs };
         let subscription = runtime.subscribe(task).map_err(|refused| refused.to_string())?;
         Ok(Box::new(RuntimeEvents::new(subscription, interest.clone())))
+    }
+
+    fn act(&self, peer: &Peer, verb: &str, arguments: &[(String, String)]) -> Result<String, String> {
+        match &self.act {
+            Some(act) => act(peer, verb, arguments),
+            None => Err(format!("this collector changes nothing, so it cannot `{verb}`")),
+        }
     }
 
     fn health(&self) -> Vec<Health> {

@@ -205,3 +205,15 @@ fn a_server_that_stops_tells_each_client_and_ends_its_streams() {
         assert!(is_named, "{error}");
     }
 }
+
+#[test]
+fn a_change_is_asked_for_by_the_peer_that_the_kernel_names() {
+    let service = service().admit(|_| Ok(())).act(|peer, verb, arguments| match verb {
+        "greet" => Ok(format!("{} by {:?}", arguments[0].1, peer.uid)),
+        _ => Err(format!("there is no `{verb}`")),
+    });
+    let (_server, listener) = serve(service);
+    let client = connect(&listener, Peer { uid: Some(7), gid: Some(7), pid: None }).unwrap();
+    assert_eq!(client.act("greet", &[("name", "Ann")], SOON).unwrap(), Ok("Ann by Some(7)".into()));
+    assert_eq!(client.act("leave", &[], SOON).unwrap(), Err("there is no `leave`".into()));
+}

@@ -117,7 +117,8 @@ struct Known(HashMap<(String, Vec<u8>), (SystemTime, Duration)>);
 impl Known {
     /// Whether a finding is news. A window opens at the first finding and does not move with later ones.
     fn is_new(&mut self, rule: &Rule, finding: &Finding) -> bool {
-        let key = (rule.id.clone(), rule.dedup.key(&finding.row));
+        let key =
+            (rule.id.clone(), rule.dedup.key(finding.row.iter().map(|(name, value)| (name.as_str(), value))));
         let open = self.0.get(&key).is_some_and(|window| is_open(*window, finding.time));
         if !open && self.0.len() < KNOWN_MAX {
             self.0.insert(key, (finding.time, rule.dedup.window));
@@ -156,8 +157,8 @@ fn report(
     }
     out.flush()?;
     if evaluation.is_cut() {
-        let (shown, rows) = (evaluation.findings.len(), evaluation.rows);
-        say::remark(&format!("note: {} matched {rows} rows; {shown} are shown", rule.id));
+        let (left_out, rows) = (evaluation.left_out, evaluation.rows);
+        say::remark(&format!("note: {} matched {rows} rows; {left_out} are not shown", rule.id));
     }
     if let Some(failure) = &evaluation.failure {
         say::error(&format!("rule {}: {}", rule.id, failure.message));
@@ -238,6 +239,7 @@ mod tests {
             severity: Severity::High,
             tags: vec!["attack.t1".into(), "attack.t2".into()],
             time: std::time::UNIX_EPOCH + Duration::from_secs(seconds),
+            count: 1,
             row: vec![("pid".into(), 42i64.into()), ("path".into(), path.to_vec().into())],
         }
     }
