@@ -71,6 +71,8 @@ pub use events::{Delivery, EventStream, Interest, SourceFacts};
 pub use frame::{FrameError, FrameReader, HEADER_BYTES, append};
 pub use limits::*;
 pub use metrics::{CollectorCounts, FrameCounts, ServerCounts};
-pub use place::{default_socket, default_sockets};
+pub use place::{
+    agent_socket, agent_sockets, default_socket, default_sockets, state_directories, state_directory,
+};
 pub use server::{Identity, Offer, Server, ServerLimits, Service, TableService};
 pub use transport::{Bind, Listener, Peer, PipeListener, SocketListener, Transport, connect, pipe};

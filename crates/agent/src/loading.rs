@@ -1,0 +1,173 @@
+//! The rules that the agent runs: loaded at the start, and again when they change.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "rule files are the agent's own, and no part of what is watched"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use detection::Pack;
+use model::Rule;
+use store::RuleCard;
+use vtables::Engine;
+
+use crate::clock;
+use crate::health::Health;
+use crate::keeper::Keeper;
+use crate::worker::Desk;
+
+/// Where rules are installed.
+const INSTALLED: &str = "/etc/daemoneye/rules";
+/// Files that a look for changes goes through.
+const FILES_MAX: usize = 20_000;
+
+/// The rules, and where they come from.
+pub(crate) struct Loading {
+    directory: Option<PathBuf>,
+    /// Every rule at this interval in place of its own.
+    every: Option<Duration>,
+    rules: Vec<Rule>,
+    cards: Vec<RuleCard>,
+    seen: Vec<(PathBuf, u64, Option<SystemTime>)>,
+    seed: u64,
+}
+
+impl Loading {
+    /// The rules of a directory; else those that are installed; else those that come with the program.
+    pub(crate) fn of(directory: Option<PathBuf>, every: Option<Duration>, seed: u64) -> Loading {
+        let directory = directory.or_else(|| Some(PathBuf::from(INSTALLED)).filter(|path| path.is_dir()));
+        Loading { directory, every, rules: Vec::new(), cards: Vec::new(), seen: Vec::new(), seed }
+    }
+
+    /// Loads at the start: a bad rule is refused alone.
+    ///
+    /// # Errors
+    /// When there is no pack at all.
+    pub(crate) fn start(
+        &mut self,
+        engine: &mut Engine,
+        keeper: &Keeper,
+        desk: &Desk,
+        health: &Health,
+    ) -> anyhow::Result<()> {
+        self.seen = self.files();
+        let pack = self.pack(engine)?;
+        tell(&pack);
+        self.take(pack, keeper, desk, health);
+        Ok(())
+    }
+
+    /// Loads again. A pack with a bad rule keeps its old version whole.
+    pub(crate) fn reload(
+        &mut self,
+        engine: &mut Engine,
+        keeper: &Keeper,
+        desk: &Desk,
+        health: &Health,
+    ) -> Result<String, String> {
+        self.seen = self.files();
+        let pack = self.pack(engine).map_err(|error| format!("{error:#}"))?;
+        tell(&pack);
+        if let Some(first) = pack.faults.first() {
+            let (n, kept) = (pack.faults.len(), self.rules.len());
+            let said = format!("{n} faults, so the {kept} rules of before stay; the first is {first}");
+            health.set("rules", false, &said);
+            return Err(said);
+        }
+        let said = format!("{} rules are loaded", pack.rules.len());
+        self.take(pack, keeper, desk, health);
+        tracing::info!(rules = self.rules.len(), "the rules were loaded again");
+        Ok(said)
+    }
+
+    /// Loads again if a file changed since.
+    pub(crate) fn look(&mut self, engine: &mut Engine, keeper: &Keeper, desk: &Desk, health: &Health) {
+        if self.directory.is_some() && self.files() != self.seen {
+            // What is wrong was told.
+            let _ = self.reload(engine, keeper, desk, health);
+        }
+    }
+
+    /// Hands out the rules that may run, after one of them was switched.
+    pub(crate) fn hand_out(&self, keeper: &Keeper, desk: &Desk) {
+        let now = clock::now_ms();
+        let mut turns = Vec::new();
+        for rule in &self.rules {
+            let switch = keeper.note(keeper.state.reader().rule_switch(&rule.id));
+            let (enabled, last) = switch.map_or((true, None), |switch| (switch.enabled, switch.last_run_ms));
+            if enabled {
+                let elapsed =
+                    last.map(|last| Duration::from_millis(u64::try_from(now - last).unwrap_or(u64::MAX)));
+                turns.push((rule.clone(), self.every.unwrap_or(rule.interval), elapsed));
+            }
+        }
+        desk.set(turns, self.seed);
+    }
+
+    fn take(&mut self, pack: Pack, keeper: &Keeper, desk: &Desk, health: &Health) {
+        let path = self.directory.as_ref().map_or("built in".into(), |path| path.display().to_string());
+        self.cards = pack.rules.iter().map(|rule| RuleCard::loaded(rule, path.clone())).collect();
+        let mut refused: Vec<RuleCard> = Vec::new();
+        for fault in &pack.faults {
+            let (path, said) = (fault.path.display().to_string(), fault.to_string());
+            match refused.iter_mut().find(|card| card.path == path) {
+                Some(card) => card.error = format!("{}\n{said}", card.error),
+                None => refused.push(RuleCard::refused(path, said)),
+            }
+        }
+        let said = format!("{} loaded, {} files refused", pack.rules.len(), refused.len());
+        health.set("rules", refused.is_empty(), said);
+        self.cards.extend(refused);
+        self.rules = pack.rules;
+        keeper.note(keeper.state.rules_loaded(&self.cards, clock::now_ms()));
+        keeper.news.tell();
+        self.hand_out(keeper, desk);
+    }
+
+    fn pack(&self, engine: &mut Engine) -> anyhow::Result<Pack> {
+        match &self.directory {
+            Some(directory) => Ok(Pack::load(directory, engine)?),
+            None => Ok(Pack::shipped(engine)),
+        }
+    }
+
+    /// Every file below the directory, with what changes when it is written.
+    fn files(&self) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+        let mut found = Vec::new();
+        let mut directories: Vec<PathBuf> = self.directory.iter().cloned().collect();
+        while let Some(directory) = directories.pop() {
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                // One file in place of a directory.
+                Err(_) => {
+                    found.extend(facts(&directory));
+                    continue;
+                }
+            };
+            for entry in entries.flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    directories.push(entry.path());
+                } else if found.len() < FILES_MAX {
+                    found.extend(facts(&entry.path()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn facts(path: &Path) -> Option<(PathBuf, u64, Option<SystemTime>)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((path.to_owned(), metadata.len(), metadata.modified().ok()))
+}
+
+fn tell(pack: &Pack) {
+    for fault in &pack.faults {
+        tracing::error!(fault = %fault, help = fault.help, "a rule was refused");
+    }
+    for warning in &pack.warnings {
+        tracing::warn!(fault = %warning, help = warning.help, "a rule says what is probably not meant");
+    }
+}

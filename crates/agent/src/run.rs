@@ -1,0 +1,241 @@
+//! From the command line to the agent at work.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use store::{Found, State, StateLimits, StateLock};
+use vtables::{Engine, Limits, Route};
+
+use crate::Cli;
+use crate::clock;
+use crate::collecting::{Choice, Collecting};
+use crate::deliver::{Orders, deliver};
+use crate::health::Health;
+use crate::keeper::Keeper;
+use crate::loading::Loading;
+use crate::rights::Rights;
+use crate::serving::{self, Asked, Changes, Order};
+use crate::signals::{self, Signals};
+use crate::sinks::{AlertFile, Format, Rotation, Sink, Stdout};
+use crate::worker::{Desk, work};
+
+/// Rules that run at once.
+const WORKERS: usize = 2;
+/// Between two looks at what the main thread has to do.
+const TICK: Duration = Duration::from_millis(250);
+/// How long what waits in memory may wait for the disk.
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks for rule files that changed, and after the collector.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks for what is old.
+const RETAIN_EVERY: Duration = Duration::from_secs(600);
+/// Alerts that one look lets go of.
+const RETAIN_SLICE: usize = 500;
+/// What clients have to end, when the agent ends.
+const CLIENTS_STOP_MAX: Duration = Duration::from_secs(2);
+
+/// Where the state is kept.
+fn state_directory(cli: &Cli) -> anyhow::Result<PathBuf> {
+    let directory = match &cli.state {
+        Some(directory) => directory.clone(),
+        None => ipc::state_directory().context("there is neither HOME nor XDG_STATE_HOME: name a --state")?,
+    };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+    made.with_context(|| format!("cannot make the state directory {}", directory.display()))?;
+    directory.canonicalize().with_context(|| format!("cannot use {}", directory.display()))
+}
+
+fn engine(routes: &[Arc<dyn Route>]) -> anyhow::Result<Engine> {
+    Ok(Engine::new(routes.to_vec(), Limits::default())?)
+}
+
+fn opened(directory: &Path) -> anyhow::Result<State> {
+    let opened = State::open(directory)?;
+    let (state, now) = (opened.state, clock::now_ms());
+    match opened.found {
+        Found::Existing => {}
+        Found::New => state.audit("agent", "state.created", "", "", now)?,
+        Found::SetAside { path, why } => {
+            let aside = path.display().to_string();
+            tracing::error!(
+                aside,
+                why,
+                "the state file was damaged: it was set aside, and an empty one made"
+            );
+            state.audit("agent", "state.set_aside", &aside, &why, now)?;
+        }
+    }
+    Ok(state)
+}
+
+fn sinks(cli: &Cli, directory: &Path) -> Vec<(&'static str, Box<dyn Sink>)> {
+    let usual = if std::io::stdout().is_terminal() { Format::Human } else { Format::Ndjson };
+    let file = AlertFile::new(directory.join("alerts.ndjson"), Rotation::default());
+    vec![("stdout", Box::new(Stdout(cli.format.unwrap_or(usual)))), ("file", Box::new(file))]
+}
+
+/// Runs until it is told to end.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let signals = Signals::block().context("cannot wait for signals")?;
+    let directory = state_directory(&cli)?;
+    let _lock = StateLock::take(&directory)?;
+    let health = Health::default();
+    let state = opened(&directory)?;
+    state.audit("agent", "agent.started", env!("CARGO_PKG_VERSION"), "", clock::now_ms())?;
+
+    let mut collecting =
+        Collecting::start(cli.collector.as_ref().unwrap_or(&Choice::Any), &directory, health.clone())?;
+    let routes = collecting.routes();
+    let mut checking = engine(&routes)?;
+
+    let sinks = sinks(&cli, &directory);
+    let names: BTreeSet<String> = sinks.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let seed = u64::from_le_bytes(state.epoch()[..8].try_into().unwrap_or_default());
+    let keeper = Arc::new(Keeper::new(Arc::new(state), names, health.clone()));
+
+    let rights = Arc::new(RwLock::new(Rights::of_machine(&mut checking)));
+    let socket = match &cli.socket {
+        Some(socket) => socket.clone(),
+        None if cli.state.is_some() => directory.join("agent.sock"),
+        None => ipc::agent_socket().unwrap_or_else(|| directory.join("agent.sock")),
+    };
+    let listener = serving::bind(&socket, &rights.read().map(|rights| rights.clone()).unwrap_or_default())?;
+    let (orders, asked) = sync_channel::<Asked>(16);
+    let changes = Changes { keeper: keeper.clone(), rights: rights.clone(), orders };
+    let mut server =
+        serving::serve(listener, changes, collecting.sight(), health.clone(), |service| service)?;
+
+    let desk = Arc::new(Desk::new());
+    let mut loading = Loading::of(cli.rules.clone(), cli.every, seed);
+    loading.start(&mut checking, &keeper, &desk, &health)?;
+
+    let delivering = Arc::new(Orders::default());
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    for (name, sink) in sinks {
+        let (keeper, orders, health) = (keeper.clone(), delivering.clone(), health.clone());
+        let body = move || deliver(name, sink, &keeper, &orders, &health);
+        threads.push(thread::Builder::new().name(format!("sink-{name}")).spawn(body)?);
+    }
+    let mut workers: Vec<JoinHandle<()>> = Vec::new();
+    for n in 0..WORKERS {
+        let (desk, keeper, timeout) = (desk.clone(), keeper.clone(), cli.timeout);
+        let mut engine = engine(&routes)?;
+        let body = move || work(&desk, &keeper, &mut engine, timeout);
+        workers.push(thread::Builder::new().name(format!("rules-{n}")).spawn(body)?);
+    }
+    tracing::info!(socket = %socket.display(), state = %directory.display(), "the agent is ready");
+
+    let agent = Agent {
+        signals: &signals,
+        keeper: &keeper,
+        desk: &desk,
+        health: &health,
+        asked: &asked,
+        rights: &rights,
+    };
+    let ended = agent.attend(&mut collecting, &mut loading, &mut checking, &delivering);
+
+    desk.end();
+    workers.into_iter().for_each(|worker| drop(worker.join()));
+    server.stop(CLIENTS_STOP_MAX);
+    keeper.note(keeper.state.audit("agent", "agent.ended", env!("CARGO_PKG_VERSION"), "", clock::now_ms()));
+    keeper.flush();
+    delivering.ends.store(true, Ordering::Release);
+    keeper.news.tell();
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    ended
+}
+
+/// What the main thread attends to.
+struct Agent<'a> {
+    signals: &'a Signals,
+    keeper: &'a Keeper,
+    desk: &'a Desk,
+    health: &'a Health,
+    asked: &'a Receiver<Asked>,
+    rights: &'a RwLock<Rights>,
+}
+
+/// Something that is done again and again.
+struct Every {
+    interval: Duration,
+    next: Instant,
+}
+
+impl Every {
+    fn new(interval: Duration) -> Every {
+        Every { interval, next: Instant::now() + interval }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = Instant::now() >= self.next;
+        if due {
+            self.next = Instant::now() + self.interval;
+        }
+        due
+    }
+}
+
+impl Agent<'_> {
+    fn attend(
+        &self,
+        collecting: &mut Collecting,
+        loading: &mut Loading,
+        engine: &mut Engine,
+        delivering: &Orders,
+    ) -> anyhow::Result<()> {
+        let (mut flush, mut look, mut retain) =
+            (Every::new(FLUSH_EVERY), Every::new(LOOK_EVERY), Every::new(RETAIN_EVERY));
+        loop {
+            match self.signals.wait(TICK) {
+                Some(signals::Asked::End) => return Ok(()),
+                Some(signals::Asked::Reload) => {
+                    delivering.reopen.fetch_add(1, Ordering::AcqRel);
+                    if let Ok(mut rights) = self.rights.write() {
+                        *rights = Rights::of_machine(engine);
+                    }
+                    // What is wrong was told.
+                    let _ = loading.reload(engine, self.keeper, self.desk, self.health);
+                }
+                None => {}
+            }
+            while let Ok((order, answer)) = self.asked.try_recv() {
+                let outcome = match order {
+                    Order::Reload => loading.reload(engine, self.keeper, self.desk, self.health),
+                    Order::HandOut => {
+                        loading.hand_out(self.keeper, self.desk);
+                        Ok(String::new())
+                    }
+                    Order::Checkpoint => Err("there is no ledger".into()),
+                };
+                // Who asked may have gone.
+                let _ = answer.try_send(outcome);
+            }
+            if look.is_due() {
+                loading.look(engine, self.keeper, self.desk, self.health);
+                collecting.look_after();
+            }
+            if flush.is_due() {
+                self.keeper.flush();
+            }
+            if retain.is_due() {
+                self.keeper.note(self.keeper.state.retain(
+                    &StateLimits::default(),
+                    clock::now_ms(),
+                    RETAIN_SLICE,
+                ));
+            }
+            if self.keeper.is_damaged() {
+                anyhow::bail!("the state file is damaged: start the agent again, which sets it aside");
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! An alert as one line of JSON.
+
+use model::{Alert, NamedRow, Value, json};
+
+/// Bytes of a line, its end included: what syslog and most shippers take without cutting.
+pub(super) const LINE_BYTES_MAX: usize = 16 << 10;
+/// Bytes of a text in a row that had to be cut.
+const CUT_BYTES: usize = 512;
+
+/// The line of an alert, below [`LINE_BYTES_MAX`]: evidence that does not fit is left out, which the line says, and
+/// the whole of it is in the table `alerts`.
+pub(super) fn line(alert: &Alert) -> String {
+    let whole = written(alert, &alert.row, true);
+    if whole.len() < LINE_BYTES_MAX {
+        return whole;
+    }
+    let bare = written(alert, &alert.row, false);
+    if bare.len() < LINE_BYTES_MAX {
+        return bare;
+    }
+    let mut bytes = CUT_BYTES;
+    loop {
+        let line = written(alert, &cut(&alert.row, bytes), false);
+        if line.len() < LINE_BYTES_MAX || bytes == 0 {
+            return line;
+        }
+        bytes /= 2;
+    }
+}
+
+/// A row whose texts are cut to so many bytes, and its columns to so many.
+fn cut(row: &NamedRow, bytes: usize) -> NamedRow {
+    let short = |value: &Value<'static>| match value {
+        Value::Text(text) if text.len() > bytes => {
+            let end =
+                (0..=bytes).rev().find(|end| std::str::from_utf8(&text[..*end]).is_ok()).unwrap_or(bytes);
+            Value::Text(text[..end].to_vec().into())
+        }
+        Value::Blob(blob) if blob.len() > bytes => Value::Blob(blob[..bytes].to_vec().into()),
+        value => value.clone(),
+    };
+    row.iter()
+        .take(bytes.max(8))
+        .map(|(name, value)| (name.chars().take(64).collect(), short(value)))
+        .collect()
+}
+
+fn text(name: &str, value: &str, out: &mut String) {
+    out.push_str(",\"");
+    out.push_str(name);
+    out.push_str("\":");
+    json::push_string(value, out);
+}
+
+fn object(row: &NamedRow, out: &mut String) {
+    json::push_row(row.iter().map(|(name, value)| (name.as_str(), value)), out);
+}
+
+fn written(alert: &Alert, row: &NamedRow, with_evidence: bool) -> String {
+    let mut out = String::from("{\"time\":");
+    let since = std::time::Duration::from_millis(u64::try_from(alert.first_ms).unwrap_or(0));
+    json::push_string(&model::rfc3339(std::time::UNIX_EPOCH + since), &mut out);
+    text("id", &alert.id.to_string(), &mut out);
+    text("severity", alert.severity.name(), &mut out);
+    text("rule", &alert.rule, &mut out);
+    text("title", &alert.title.chars().take(CUT_BYTES).collect::<String>(), &mut out);
+    out.push_str(&format!(",\"count\":{}", alert.count));
+    out.push_str(",\"tags\":[");
+    for (n, tag) in alert.tags.iter().take(32).enumerate() {
+        out.push_str(if n > 0 { "," } else { "" });
+        json::push_string(&tag.chars().take(64).collect::<String>(), &mut out);
+    }
+    out.push_str("],\"row\":");
+    object(row, &mut out);
+    if with_evidence {
+        out.push_str(",\"evidence\":{");
+        for (n, (name, rows)) in alert.evidence.sections.iter().enumerate() {
+            out.push_str(if n > 0 { "," } else { "" });
+            json::push_string(name, &mut out);
+            out.push_str(":[");
+            for (n, row) in rows.iter().enumerate() {
+                out.push_str(if n > 0 { "," } else { "" });
+                object(row, &mut out);
+            }
+            out.push(']');
+        }
+        out.push('}');
+    } else {
+        out.push_str(",\"cut\":true");
+    }
+    text("rule_version", &alert.rule_version, &mut out);
+    out.push_str("}\n");
+    out
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use model::{AlertId, AlertState, Evidence, Severity};
+
+    pub(in crate::sinks) fn alert(row: NamedRow, evidence: Evidence) -> Alert {
+        Alert {
+            id: AlertId([7; 16]),
+            rule: "r".into(),
+            rule_version: "v".into(),
+            sql: "SELECT 1".into(),
+            title: "A title".into(),
+            severity: Severity::High,
+            tags: vec!["attack.t1".into()],
+            state: AlertState::New,
+            first_ms: 1_000,
+            last_ms: 1_000,
+            window_end_ms: 2_000,
+            count: 1,
+            row,
+            evidence,
+        }
+    }
+
+    #[test]
+    fn a_line_is_json_and_never_longer_than_shippers_take() {
+        let long = |n: usize| Value::Text(vec![b'\xff'; n].into());
+        let evidence =
+            Evidence { sections: vec![("process".into(), vec![vec![("cmdline".to_owned(), long(20_000))]])] };
+        let many = (0..3000).map(|n| (format!("column{n}"), long(100))).collect();
+        let rows: [NamedRow; 4] =
+            [vec![("pid".into(), 1.into())], vec![("x".into(), long(30_000))], many, Vec::new()];
+        for row in rows {
+            for evidence in [Evidence::default(), evidence.clone()] {
+                let line = line(&alert(row.clone(), evidence.clone()));
+                assert!(line.len() <= LINE_BYTES_MAX && line.matches('\n').count() == 1);
+                let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(parsed["id"], "07".repeat(16));
+                assert_eq!(parsed["time"], "1970-01-01T00:00:01.000Z");
+                assert!(parsed["evidence"].is_object() || parsed["cut"] == true);
+            }
+        }
+    }
+}
