@@ -1,11 +1,13 @@
 //! The engine over this machine: through collectors, and for what they do not serve in this process.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use collector::{AnyTable, Host};
-use ipc::{Collectors, Endpoint};
+use ipc::{Client, Collectors, Endpoint};
 use model::{Run, ScanError};
+use store::{STATE_TABLES, StateReader, StoreError};
 use vtables::{Engine, Here, Limits, Remote, Route};
 
 use crate::say;
@@ -19,6 +21,12 @@ pub(crate) struct Source {
     /// Ask no collector: scan every table in this process
     #[arg(long, global = true, conflicts_with = "connect")]
     here: bool,
+    /// Ask the agent at this socket for alerts, rules, history and the ledger [default: the agent that runs]
+    #[arg(long, value_name = "SOCKET", global = true, conflicts_with = "here")]
+    agent: Option<PathBuf>,
+    /// Read alerts, rules, history and the ledger from this state directory, when no agent runs
+    #[arg(long, value_name = "DIR", global = true, conflicts_with_all = ["here", "agent"])]
+    state: Option<PathBuf>,
     /// Show secrets in command lines and environments, which are masked otherwise. A collector masks by its own
     /// configuration
     #[arg(long, global = true, requires = "here")]
@@ -28,6 +36,12 @@ pub(crate) struct Source {
 /// None of the collectors that were named can be reached.
 #[derive(Debug)]
 pub(crate) struct Unreachable(String);
+
+impl Unreachable {
+    pub(crate) fn because(why: &str) -> Unreachable {
+        Unreachable(why.to_owned())
+    }
+}
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -40,18 +54,76 @@ impl std::error::Error for Unreachable {}
 impl Source {
     /// Every table in this process.
     #[cfg(test)]
-    pub(crate) const HERE: Source = Source { connect: Vec::new(), here: true, unmasked: false };
+    pub(crate) const HERE: Source =
+        Source { connect: Vec::new(), here: true, agent: None, state: None, unmasked: false };
 
-    /// An engine over every table: those that a collector serves through it, the others with this user's own rights.
+    /// An engine over every table: the agent's, those that a collector serves through it, the others with this user's
+    /// own rights.
     ///
     /// # Errors
-    /// [`Unreachable`] when collectors were named and none answers.
+    /// [`Unreachable`] when collectors or an agent were named and do not answer.
     pub(crate) fn engine(&self, limits: Limits) -> anyhow::Result<Engine> {
         let tables = host::TABLES.iter().map(|table| *table as &'static dyn AnyTable<Host>);
         let host = if self.unmasked { Host::live().unmasked() } else { Host::live() };
         let here: Arc<dyn Route> = Arc::new(Here::new(tables, host));
         let remote = self.collectors()?.map(|collectors| Arc::new(Remote::new(collectors)) as Arc<dyn Route>);
-        Ok(Engine::new(remote.into_iter().chain([here]).collect(), limits)?)
+        let kept = self.kept()?;
+        Ok(Engine::new(kept.into_iter().chain(remote).chain([here]).collect(), limits)?)
+    }
+
+    /// What the agent keeps: through it, or from its files when it does not run.
+    fn kept(&self) -> anyhow::Result<Vec<Arc<dyn Route>>> {
+        if self.here {
+            return Ok(Vec::new());
+        }
+        if let Some(socket) = &self.agent {
+            let agent = at(std::slice::from_ref(socket));
+            if let Some(trouble) = refresh(&agent).first() {
+                anyhow::bail!(Unreachable(trouble.to_string()));
+            }
+            return Ok(vec![Arc::new(Remote::new(agent))]);
+        }
+        if let Some(directory) = &self.state {
+            // The socket of an agent that was started with this directory is in it.
+            return Ok(match usual(directory.join("agent.sock")) {
+                Some(agent) => vec![Arc::new(Remote::new(agent)) as Arc<dyn Route>],
+                None => files(directory)?,
+            });
+        }
+        if let Some(agent) = ipc::agent_sockets().into_iter().find_map(usual) {
+            return Ok(vec![Arc::new(Remote::new(agent))]);
+        }
+        for directory in ipc::state_directories() {
+            match files(&directory) {
+                Ok(routes) if !routes.is_empty() => return Ok(routes),
+                Ok(_) => {}
+                Err(error) => say::remark(&format!("note: {error:#}")),
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// A connection to the agent, to ask it for changes.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when none runs.
+    pub(crate) fn agent(&self) -> anyhow::Result<Client> {
+        let sockets = match (&self.agent, &self.state) {
+            (Some(socket), _) => vec![socket.clone()],
+            (None, Some(directory)) => vec![directory.join("agent.sock")],
+            (None, None) => ipc::agent_sockets(),
+        };
+        let mut why = Vec::new();
+        for socket in sockets {
+            match Client::connect(&socket, ipc::Timing::default()) {
+                Ok(client) => return Ok(client),
+                Err(error) => why.push(format!("{}: {error}", socket.display())),
+            }
+        }
+        let why = why.join("; ");
+        anyhow::bail!(Unreachable(format!(
+            "no agent answers: start daemoneye-agent, or name its --agent socket ({why})"
+        )))
     }
 
     /// The collectors to ask, each of which was asked what it serves.
@@ -70,6 +142,21 @@ impl Source {
         away.iter().for_each(|trouble| say::remark(&format!("note: {trouble}")));
         Ok(Some(collectors))
     }
+}
+
+/// The tables of the state files in a directory; none where there is no state, or none that this user may read.
+fn files(directory: &Path) -> anyhow::Result<Vec<Arc<dyn Route>>> {
+    let state = match StateReader::open(directory) {
+        Ok(state) => state,
+        Err(StoreError::Io { error, .. })
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => anyhow::bail!(error),
+    };
+    let tables = STATE_TABLES.iter().map(|table| *table as &'static dyn AnyTable<StateReader>);
+    Ok(vec![Arc::new(Here::new(tables, state))])
 }
 
 fn at(paths: &[PathBuf]) -> Collectors {

@@ -1,10 +1,13 @@
 //! The subcommands: one file each.
 
+pub(crate) mod alerts;
 pub(crate) mod completions;
 pub(crate) mod detect;
 pub(crate) mod explain;
+pub(crate) mod health;
 pub(crate) mod interactive;
 pub(crate) mod query;
+pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod tables;
 pub(crate) mod validate;
@@ -42,6 +45,12 @@ enum Command {
     Explain(explain::Args),
     /// Evaluate detection rules on this machine; exit code 1 if they found anything
     Detect(detect::Args),
+    /// List alerts, tell about one, or say what is done about it
+    Alerts(alerts::Args),
+    /// List rules, tell about one, check rule files, or switch a rule of the agent
+    Rules(rules::Args),
+    /// Tell how the agent's parts are; exit code 1 if one has a problem
+    Health(health::Args),
     /// Check a statement without running it
     Validate(validate::Args),
     /// List the tables, or tell about one
@@ -60,6 +69,9 @@ impl Cli {
             Some(Command::Query(args)) => query::run(args, &self.source),
             Some(Command::Explain(args)) => explain::run(args, &self.source),
             Some(Command::Detect(args)) => detect::run(&args, &self.source),
+            Some(Command::Alerts(args)) => alerts::run(args, &self.source),
+            Some(Command::Rules(args)) => rules::run(args, &self.source),
+            Some(Command::Health(args)) => health::run(&args, &self.source),
             Some(Command::Validate(args)) => validate::run(&args, &self.source),
             Some(Command::Tables(args)) => tables::run(&args, &self.source),
             Some(Command::Schema(args)) => schema::run(&args, &self.source),
