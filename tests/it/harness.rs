@@ -42,6 +42,13 @@ pub(crate) fn second_collector(socket: &Path) -> Command {
     command
 }
 
+/// `daemoneye-agent` with these arguments, in a process of its own.
+pub(crate) fn agent<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
+    let mut command = program(PROGRAMS.join("daemoneye-agent"));
+    command.args(arguments).env_remove("RUST_BACKTRACE").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
 /// A run of a program that is being put together.
 pub(crate) struct Run {
     command: Command,

@@ -9,12 +9,16 @@
     reason = "the whole crate is tests, which may end in a panic, read files and start programs"
 )]
 
+/// `daemoneye-agent` as a process: alerts, changes, bad rules, reload, two at once.
+mod agent;
 /// The system calls that a query makes, counted.
 mod calls;
 /// Every table keeps the promises of its schema: examples, storage classes, identity, any user.
 mod catalog;
 /// Our tables beside osquery's: names, order, types.
 mod compat;
+/// The agent killed again and again: nothing acknowledged is lost, nothing comes twice.
+mod crash;
 /// Builds and starts the programs.
 mod harness;
 /// Processes that fight back: bytes that are no text, and pids that are gone before they are read.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use store::crash_point;
+
 use crate::clock;
 use crate::health::Health;
 use crate::keeper::Keeper;
@@ -60,6 +62,7 @@ pub(crate) fn deliver(
                 if !due.is_empty() {
                     health.set(&part, true, "");
                 }
+                crash_point("sink.taken");
                 let seqs: Vec<u64> = taken.iter().copied().collect();
                 if !seqs.is_empty() && keeper.note(keeper.state.delivered(name, &seqs, now)).is_some() {
                     taken.clear();

@@ -8,6 +8,7 @@ use redb::{Database, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteT
 
 use crate::StoreError;
 use crate::codec::Undecodable;
+use crate::crash_point;
 
 /// Bytes that stay free on the disk. Below it nothing is begun, so that a file is rarely left half grown.
 const FREE_BYTES_MIN: u64 = 2 << 20;
@@ -120,7 +121,9 @@ impl Writing {
             };
             let txn = database.begin_write()?;
             let given = work(&txn)?;
+            crash_point("state.commit.before");
             txn.commit()?;
+            crash_point("state.commit.after");
             Ok(given)
         });
         drop(open);

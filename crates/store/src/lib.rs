@@ -5,6 +5,7 @@
 //! form; `codec` is the one place that knows how records become bytes.
 
 mod codec;
+mod crash;
 mod database;
 mod error;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod state;
 mod stats;
 mod tables;
 
+pub use crash::crash_point;
 pub use error::StoreError;
 pub use lock::StateLock;
 pub use pending::PendingEntry;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use model::Alert;
+use store::crash_point;
 
 use super::Sink;
 use super::line::line;
@@ -69,6 +70,7 @@ impl AlertFile {
             PathBuf::from(name)
         };
         for n in (0..self.rotation.kept).rev() {
+            crash_point("file.rotate");
             match fs::rename(name(n), name(n + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -133,6 +135,7 @@ impl Sink for AlertFile {
             }
             open.bytes += line.len() as u64;
         }
+        crash_point("file.sync");
         self.open()?.file.sync_data()
     }
 

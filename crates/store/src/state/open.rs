@@ -12,9 +12,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use redb::{Database, ReadableDatabase};
 
 use super::{Found, Opened, STATE_FILE, State, migrate, schema};
-use crate::StoreError;
 use crate::database;
 use crate::file::{Fault, Inner, Writing, guarded};
+use crate::{StoreError, crash_point};
 
 impl State {
     /// Opens the state in a directory. A damaged file is renamed and an empty one made: see [`Found`].
@@ -59,6 +59,7 @@ impl State {
         let database = database::create(&beside)?;
         guarded(&beside, || prepare(&database))?;
         drop(database);
+        crash_point("state.create");
         fs::rename(&beside, path).map_err(|error| StoreError::io(path, error))?;
         sync_directory_of(path)?;
         State::existing(path)
