@@ -8,6 +8,7 @@
 mod codec;
 mod database;
 mod error;
+pub mod history;
 mod pending;
 
 pub use error::StoreError;
