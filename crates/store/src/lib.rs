@@ -10,6 +10,8 @@ mod database;
 mod error;
 pub mod history;
 mod pending;
+mod tables;
 
 pub use error::StoreError;
 pub use pending::PendingEntry;
+pub use tables::HISTORY_TABLES;
