@@ -13,6 +13,8 @@
 //!
 //! *Invariant:* blocks after the oldest keyframe are all there, so their end is the set of living processes.
 
+#[cfg(test)]
+mod crash_tests;
 mod observed;
 mod packing;
 mod reader;

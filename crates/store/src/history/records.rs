@@ -179,3 +179,35 @@ pub(super) fn read<R: Record>(path: &Path, bytes: &[u8]) -> Result<R, StoreError
 pub(super) fn damaged(path: &Path, what: impl ToString) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), what: what.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change here is a new schema: the released form stays readable.
+    #[test]
+    fn released_records_keep_their_bytes() {
+        fn golden<R: Record + PartialEq + std::fmt::Debug>(record: R, bytes: &str) {
+            let hex: String = codec::encode(&record).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(hex, bytes);
+            assert_eq!(codec::decode::<R>(&codec::encode(&record)), Ok(record));
+        }
+        let facts = vec![(1, Datum::Text(b"sh".to_vec())), (5, Datum::Int(-1))];
+        golden(
+            LifeV1 { start_key: b"k".to_vec(), pid: 7, run: 3, time_ms: 1_000, facts },
+            "de010100016b0e03fbd007020101027368050001",
+        );
+        golden(EndV1 { last_ms: 2, run: 4, counters: vec![9] }, "de01010004040109");
+        golden(
+            ChangeV1 { time_ms: 2, facts: vec![(7, None, Some(Datum::Int(1)))] },
+            "de01010004010700010002",
+        );
+        let (processes, began, changed, ended) = (3, 4, 5, 6);
+        golden(
+            RunV1 { time_ms: -1, elapsed_ms: 1, complete: true, lost: 2, processes, began, changed, ended },
+            "de0101000101010203040506",
+        );
+        golden(BlockV1 { ended: vec![1], entries: vec![2, 3] }, "de0101000101020203");
+        golden(KeyframeV1 { counters: vec![8] }, "de0101000108");
+    }
+}

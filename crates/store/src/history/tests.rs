@@ -259,3 +259,58 @@ fn retention_takes_whole_lives_and_never_the_living() {
     drop(history);
     assert_eq!(HistoryReader::open(dir.path()).unwrap().stats().unwrap(), stats);
 }
+
+/// A thousand processes, of which 150 work between runs and 10 make room for new ones.
+fn busy(run: u64) -> Vec<Observed> {
+    let process = |slot: u64| {
+        let n = slot + 1000 * ((run + 99 - slot / 10) / 100);
+        let mut process = process(n, (n % 32_768) as i64);
+        process.start_key = format!("0b8f3c52-9d1e-{n}-{}", n * 7919).into_bytes();
+        let text = |text: String| Some(Datum::Text(text.into_bytes()));
+        process.facts.set(Fact::Parent, Some(Datum::Int(1)));
+        process.facts.set(Fact::Name, text(format!("worker-{}", n % 50)));
+        process.facts.set(Fact::Path, text(format!("/usr/lib/service/worker-{}", n % 50)));
+        process
+            .facts
+            .set(Fact::Cmdline, text(format!("/usr/lib/service/worker-{} --job {n} --quiet", n % 50)));
+        process.facts.set(Fact::Cwd, text("/var/lib/service".into()));
+        process.facts.set(Fact::Cgroup, text(format!("/system.slice/worker-{}.service", n % 50)));
+        let worked = (run * 150 + 999 - slot) / 1000;
+        process.activity.set(Meter::UserTime, Some((worked * 137) as i64));
+        process.activity.set(Meter::SystemTime, Some((worked * 31) as i64));
+        process.activity.set(Meter::ResidentSize, Some(((worked * 7919 % 4096) * 4096) as i64));
+        process.activity.set(Meter::State, Some(i64::from(b'S')));
+        process
+    };
+    (0..1000).map(process).collect()
+}
+
+#[test]
+fn a_day_of_a_busy_machine_grows_by_less_than_30_mb() {
+    const RUNS: u64 = 240;
+    const RUNS_OF_A_DAY: u64 = 2880;
+    const BYTES_MAX: u64 = 30_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut history = History::open(dir.path()).unwrap();
+    let mut sizes = Vec::new();
+    for run in 0..RUNS {
+        history.observe(run as i64 * 30_000, &busy(run)).unwrap();
+        if run + 1 == RUNS / 2 || run + 1 == RUNS {
+            history.compact().unwrap();
+            let stored = history.reader().stats().unwrap().stored_bytes;
+            let file = std::fs::File::options().read(true).open(dir.path().join(HISTORY_FILE)).unwrap();
+            sizes.push((stored, file.metadata().unwrap().len()));
+        }
+    }
+    let a_day = |of: fn(&(u64, u64)) -> u64| (of(&sizes[1]) - of(&sizes[0])) * RUNS_OF_A_DAY / (RUNS / 2);
+    let (stored, file) = (a_day(|size| size.0), a_day(|size| size.1));
+    println!("bytes a day: {stored} stored, {file} of the compacted file; now {sizes:?}");
+    assert!(stored < BYTES_MAX, "{stored}");
+    let lives = all_lives(&history.reader(), LivesWanted::default());
+    assert_eq!(lives.len() as u64, 1000 + 10 * (RUNS - 1));
+    let started = std::time::Instant::now();
+    for life in lives.iter().step_by(10) {
+        assert_eq!(history.reader().life(&life.start_key).unwrap().as_ref(), Some(life));
+    }
+    println!("a look-up of one life takes {:?}", started.elapsed() / (lives.len() as u32 / 10));
+}

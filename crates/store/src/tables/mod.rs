@@ -81,3 +81,72 @@ fn pages<T, C: Copy>(
     };
     Pages { page: Vec::new().into_iter(), next: Some(next) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Constraint, Run, Value};
+
+    use super::*;
+    use crate::history::{Datum, Fact, History, Observed};
+
+    fn rows(table: &str, reader: &HistoryReader, constraints: &[(&str, Op, Value<'static>)]) -> Vec<String> {
+        let table = *HISTORY_TABLES.iter().find(|t| t.name() == table).unwrap();
+        let mut query = Query::all(Arc::new(table.schema()), Run::unlimited());
+        for (column, op, value) in constraints {
+            let column = query.schema.column(column).unwrap();
+            query.constraints.push(Constraint { column, op: *op, values: vec![value.clone()] });
+        }
+        let mut scan = table.open(reader, &query).unwrap();
+        let mut rows = Vec::new();
+        while scan.advance().unwrap() {
+            let shown = |n| match scan.value(n) {
+                Value::Text(text) => String::from_utf8_lossy(&text).into_owned(),
+                Value::Int(n) => n.to_string(),
+                _ => String::new(),
+            };
+            rows.push((0..query.schema.columns.len()).map(shown).collect::<Vec<_>>().join("|"));
+        }
+        rows
+    }
+
+    #[test]
+    fn keys_and_ranges_narrow_to_what_a_full_scan_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut history = History::open(dir.path()).unwrap();
+        let mut process = Observed { start_key: b"a".to_vec(), pid: 7, ..Observed::default() };
+        process.facts.set(Fact::Euid, Some(Datum::Int(1000)));
+        let other = |n: i64| Observed { start_key: vec![b'b', n as u8], pid: n, ..Observed::default() };
+        history.observe(1_000, &[process.clone()]).unwrap();
+        process.facts.set(Fact::Euid, Some(Datum::Int(0)));
+        let many: Vec<Observed> = (0..1500)
+            .map(other)
+            .map(|mut o| {
+                o.start_key = format!("b{}", o.pid).into();
+                o
+            })
+            .collect();
+        history.observe(2_500, &[&[process][..], &many].concat()).unwrap();
+        history.observe(4_000, &many).unwrap();
+
+        let reader = history.reader();
+        assert_eq!(rows("collection_runs", &reader, &[]).len(), 3);
+        let change = "a|7|2|euid|1000|0".to_owned();
+        let keyed = rows("process_changes", &reader, &[("start_key", Op::Eq, "a".into())]);
+        assert_eq!(keyed, [change]);
+        assert_eq!(rows("process_changes", &reader, &[]), keyed);
+        assert_eq!(rows("process_changes", &reader, &[("start_key", Op::Eq, "b1".into())]).len(), 0);
+        let all = rows("process_history", &reader, &[]);
+        assert_eq!(all.len(), 1501);
+        assert_eq!(all[0], "a|7||||||||0||||||||1|2|1|1|||");
+        assert_eq!(rows("process_history", &reader, &[("start_key", Op::Eq, "a".into())]), [all[0].clone()]);
+        assert_eq!(rows("process_history", &reader, &[("pid", Op::Eq, 7.into())]).len(), 2);
+        let ranged = |op, n: i64| rows("process_history", &reader, &[("first_seen", op, n.into())]).len();
+        assert_eq!(
+            [ranged(Op::Lt, 2), ranged(Op::Le, 2), ranged(Op::Gt, 1), ranged(Op::Ge, 3)],
+            [1, 1501, 1500, 0]
+        );
+        assert_eq!([ranged(Op::Eq, 1), ranged(Op::Eq, 2), ranged(Op::Ge, i64::MAX)], [1, 1500, 0]);
+    }
+}
