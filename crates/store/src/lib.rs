@@ -11,6 +11,7 @@ mod error;
 #[cfg(test)]
 mod faulty;
 mod file;
+pub mod history;
 mod lock;
 mod pending;
 mod random;
@@ -28,4 +29,4 @@ pub use state::{
     StateReader, Witness,
 };
 pub use stats::TableStats;
-pub use tables::STATE_TABLES;
+pub use tables::{HISTORY_TABLES, STATE_TABLES};
