@@ -6,12 +6,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use store::{Found, State, StateLimits, StateLock};
+use ipc::TableService;
+use store::history::HistoryReader;
+use store::{Found, HISTORY_TABLES, LEDGER_TABLES, LedgerReader, State, StateLimits, StateLock};
 use vtables::{Engine, Limits, Route};
 
 use crate::Cli;
@@ -20,7 +22,9 @@ use crate::collecting::{Choice, Collecting};
 use crate::deliver::{Orders, deliver};
 use crate::health::Health;
 use crate::keeper::Keeper;
+use crate::ledger::{self, Book};
 use crate::loading::Loading;
+use crate::observing;
 use crate::rights::Rights;
 use crate::serving::{self, Asked, Changes, Order};
 use crate::signals::{self, Signals};
@@ -57,9 +61,11 @@ fn engine(routes: &[Arc<dyn Route>]) -> anyhow::Result<Engine> {
     Ok(Engine::new(routes.to_vec(), Limits::default())?)
 }
 
-fn opened(directory: &Path) -> anyhow::Result<State> {
+/// The state, and whether it is a new one.
+fn opened(directory: &Path) -> anyhow::Result<(State, bool)> {
     let opened = State::open(directory)?;
     let (state, now) = (opened.state, clock::now_ms());
+    let is_new = opened.found != Found::Existing;
     match opened.found {
         Found::Existing => {}
         Found::New => state.audit("agent", "state.created", "", "", now)?,
@@ -73,7 +79,7 @@ fn opened(directory: &Path) -> anyhow::Result<State> {
             state.audit("agent", "state.set_aside", &aside, &why, now)?;
         }
     }
-    Ok(state)
+    Ok((state, is_new))
 }
 
 fn sinks(cli: &Cli, directory: &Path) -> Vec<(&'static str, Box<dyn Sink>)> {
@@ -82,13 +88,38 @@ fn sinks(cli: &Cli, directory: &Path) -> Vec<(&'static str, Box<dyn Sink>)> {
     vec![("stdout", Box::new(Stdout(cli.format.unwrap_or(usual)))), ("file", Box::new(file))]
 }
 
+/// Adds the tables of the ledger and the history. They are read by handles of their own, so that the files can be
+/// opened anew by those who write them.
+fn others(mut service: TableService, directory: &Path) -> TableService {
+    match LedgerReader::open(directory) {
+        Ok(reader) => {
+            let reader = Arc::new(reader);
+            for table in LEDGER_TABLES {
+                service = service.table(*table, reader.clone());
+            }
+        }
+        Err(error) => tracing::error!(%error, "the ledger cannot be asked until the agent is started again"),
+    }
+    match HistoryReader::open(directory) {
+        Ok(reader) => {
+            let reader = Arc::new(reader);
+            for table in HISTORY_TABLES {
+                service = service.table(*table, reader.clone());
+            }
+        }
+        Err(error) => tracing::error!(%error, "the history cannot be asked until the agent is started again"),
+    }
+    service
+}
+
 /// Runs until it is told to end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let signals = Signals::block().context("cannot wait for signals")?;
     let directory = state_directory(&cli)?;
     let _lock = StateLock::take(&directory)?;
     let health = Health::default();
-    let state = opened(&directory)?;
+    let (state, is_new) = opened(&directory)?;
+    let book = Arc::new(Mutex::new(Book::open(&directory, &state, is_new, health.clone())));
     state.audit("agent", "agent.started", env!("CARGO_PKG_VERSION"), "", clock::now_ms())?;
 
     let mut collecting =
@@ -110,8 +141,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let listener = serving::bind(&socket, &rights.read().map(|rights| rights.clone()).unwrap_or_default())?;
     let (orders, asked) = sync_channel::<Asked>(16);
     let changes = Changes { keeper: keeper.clone(), rights: rights.clone(), orders };
-    let mut server =
-        serving::serve(listener, changes, collecting.sight(), health.clone(), |service| service)?;
+    let history = observing::prepare(&directory, &health);
+    let mut server = serving::serve(listener, changes, collecting.sight(), health.clone(), |service| {
+        others(service, &directory)
+    })?;
 
     let desk = Arc::new(Desk::new());
     let mut loading = Loading::of(cli.rules.clone(), cli.every, seed);
@@ -123,6 +156,17 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         let (keeper, orders, health) = (keeper.clone(), delivering.clone(), health.clone());
         let body = move || deliver(name, sink, &keeper, &orders, &health);
         threads.push(thread::Builder::new().name(format!("sink-{name}")).spawn(body)?);
+    }
+    {
+        let (book, keeper, orders) = (book.clone(), keeper.clone(), delivering.clone());
+        let body = move || ledger::keep(&book, &keeper, &orders.ends);
+        threads.push(thread::Builder::new().name("ledger".into()).spawn(body)?);
+    }
+    {
+        let (directory, orders, health) = (directory.clone(), delivering.clone(), health.clone());
+        let mut engine = engine(&routes)?;
+        let body = move || observing::observe(&directory, history, &mut engine, &health, &orders.ends);
+        threads.push(thread::Builder::new().name("history".into()).spawn(body)?);
     }
     let mut workers: Vec<JoinHandle<()>> = Vec::new();
     for n in 0..WORKERS {
@@ -140,6 +184,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         health: &health,
         asked: &asked,
         rights: &rights,
+        book: &book,
     };
     let ended = agent.attend(&mut collecting, &mut loading, &mut checking, &delivering);
 
@@ -162,6 +207,7 @@ struct Agent<'a> {
     health: &'a Health,
     asked: &'a Receiver<Asked>,
     rights: &'a RwLock<Rights>,
+    book: &'a Mutex<Book>,
 }
 
 /// Something that is done again and again.
@@ -214,7 +260,10 @@ impl Agent<'_> {
                         loading.hand_out(self.keeper, self.desk);
                         Ok(String::new())
                     }
-                    Order::Checkpoint => Err("there is no ledger".into()),
+                    Order::Checkpoint => {
+                        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+                        book.checkpoint(&self.keeper.state)
+                    }
                 };
                 // Who asked may have gone.
                 let _ = answer.try_send(outcome);

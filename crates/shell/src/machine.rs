@@ -7,7 +7,8 @@ use std::sync::Arc;
 use collector::{AnyTable, Host};
 use ipc::{Client, Collectors, Endpoint};
 use model::{Run, ScanError};
-use store::{STATE_TABLES, StateReader, StoreError};
+use store::history::HistoryReader;
+use store::{HISTORY_TABLES, LEDGER_TABLES, LedgerReader, STATE_TABLES, StateReader, StoreError};
 use vtables::{Engine, Here, Limits, Remote, Route};
 
 use crate::say;
@@ -103,6 +104,20 @@ impl Source {
         Ok(Vec::new())
     }
 
+    /// The state directory of the agent.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when none has a ledger.
+    pub(crate) fn state_directory(&self) -> anyhow::Result<PathBuf> {
+        let places = self.state.clone().map_or_else(ipc::state_directories, |directory| vec![directory]);
+        let found = places.iter().find(|directory| directory.join(store::LEDGER_FILE).exists()).cloned();
+        found.ok_or_else(|| {
+            let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+            let places = places.join(" and ");
+            Unreachable(format!("there is no ledger in {places}: name the agent's --state directory")).into()
+        })
+    }
+
     /// A connection to the agent, to ask it for changes.
     ///
     /// # Errors
@@ -156,7 +171,22 @@ fn files(directory: &Path) -> anyhow::Result<Vec<Arc<dyn Route>>> {
         Err(error) => anyhow::bail!(error),
     };
     let tables = STATE_TABLES.iter().map(|table| *table as &'static dyn AnyTable<StateReader>);
-    Ok(vec![Arc::new(Here::new(tables, state))])
+    let mut routes: Vec<Arc<dyn Route>> = vec![Arc::new(Here::new(tables, state))];
+    match LedgerReader::open(directory) {
+        Ok(ledger) => {
+            let tables = LEDGER_TABLES.iter().map(|table| *table as &'static dyn AnyTable<LedgerReader>);
+            routes.push(Arc::new(Here::new(tables, ledger)));
+        }
+        Err(error) => say::remark(&format!("note: {error}")),
+    }
+    match HistoryReader::open(directory) {
+        Ok(history) => {
+            let tables = HISTORY_TABLES.iter().map(|table| *table as &'static dyn AnyTable<HistoryReader>);
+            routes.push(Arc::new(Here::new(tables, history)));
+        }
+        Err(error) => say::remark(&format!("note: {error}")),
+    }
+    Ok(routes)
 }
 
 fn at(paths: &[PathBuf]) -> Collectors {

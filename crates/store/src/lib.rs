@@ -4,6 +4,7 @@
 //! One program writes (the agent), any number may read meanwhile. Every record carries the version of its
 //! form; `codec` is the one place that knows how records become bytes.
 
+mod audit;
 mod codec;
 mod crash;
 mod database;
@@ -19,6 +20,11 @@ mod state;
 mod stats;
 mod tables;
 
+pub use audit::{
+    Checkpoint, Entry, Finding, FindingKind, Hash, Head, LEDGER_FILE, Ledger, LedgerId, LedgerReader,
+    Malformed, NoteKey, Proof, ROWS_PER_READ_MAX, Trust, Verdict, Witness, consistency_holds,
+    inclusion_holds, leaf_hash, verify, verify_proof,
+};
 pub use crash::crash_point;
 pub use error::StoreError;
 pub use lock::StateLock;
@@ -26,7 +32,7 @@ pub use pending::PendingEntry;
 pub use state::{
     AlertFilter, Delivery, DeliveryStatus, Due, Found, HistoryEntry, Match, Opened, Outcome, Raised,
     Retained, RuleCard, RuleRef, RuleRow, RuleRun, RuleSwitch, RunRecord, STATE_FILE, State, StateLimits,
-    StateReader, Witness,
+    StateReader,
 };
 pub use stats::TableStats;
-pub use tables::{HISTORY_TABLES, STATE_TABLES};
+pub use tables::{HISTORY_TABLES, LEDGER_TABLES, STATE_TABLES};

@@ -1,6 +1,7 @@
 //! The subcommands: one file each.
 
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod detect;
 pub(crate) mod explain;
@@ -49,6 +50,8 @@ enum Command {
     Alerts(alerts::Args),
     /// List rules, tell about one, check rule files, or switch a rule of the agent
     Rules(rules::Args),
+    /// Verify the audit ledger, prove an entry, sign a checkpoint, show the key
+    Audit(audit::Args),
     /// Tell how the agent's parts are; exit code 1 if one has a problem
     Health(health::Args),
     /// Check a statement without running it
@@ -70,6 +73,7 @@ impl Cli {
             Some(Command::Explain(args)) => explain::run(args, &self.source),
             Some(Command::Detect(args)) => detect::run(&args, &self.source),
             Some(Command::Alerts(args)) => alerts::run(args, &self.source),
+            Some(Command::Audit(args)) => audit::run(args, &self.source),
             Some(Command::Rules(args)) => rules::run(args, &self.source),
             Some(Command::Health(args)) => health::run(&args, &self.source),
             Some(Command::Validate(args)) => validate::run(&args, &self.source),

@@ -1,5 +1,7 @@
 //! Audit records on their way to the ledger, and what the state knows of the ledger.
 
+use std::sync::PoisonError;
+
 use redb::ReadableTable;
 
 use super::record::{PendingV1, WitnessV1};
@@ -8,18 +10,7 @@ use super::schema::{self, get};
 use super::{State, StateReader};
 use crate::codec;
 use crate::file::Inner;
-use crate::{PendingEntry, StoreError};
-
-/// The ledger's head as the state last saw it: a second place that knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// The ledger's id.
-    pub ledger: [u8; 16],
-    /// How many entries it had.
-    pub size: u64,
-    /// The hash of the last of them.
-    pub hash: [u8; 32],
-}
+use crate::{PendingEntry, StoreError, Witness};
 
 impl StateReader {
     /// The ledger's head as it was when audit records last reached it.
@@ -51,13 +42,14 @@ impl State {
 
     /// The audit records that the ledger has yet to take, from the oldest on.
     pub fn pending_audit(&self, max: usize) -> Result<Vec<PendingEntry>, StoreError> {
+        let epoch = self.epoch();
         self.file.read(|txn| {
             let table = txn.open_table(schema::PENDING)?;
             let entry = |row: Result<_, redb::StorageError>| -> Inner<PendingEntry> {
                 let (n, bytes): (redb::AccessGuard<'_, u64>, redb::AccessGuard<'_, &[u8]>) = row?;
                 let record: PendingV1 = codec::decode(bytes.value())?;
                 Ok(PendingEntry {
-                    epoch: self.epoch,
+                    epoch,
                     n: n.value(),
                     time_ms: record.time_ms,
                     actor: record.actor,
@@ -80,17 +72,25 @@ impl State {
         })
     }
 
-    /// Begins another epoch, for the ledger knows more of this one than the state does: an older copy of the
-    /// file came back. What still waits is known to the ledger and goes.
-    pub fn begin_epoch(&mut self) -> Result<(), StoreError> {
+    /// Begins another epoch, because the ledger and the state disagree about this one: an older copy of one of them
+    /// came back. Of what waits, the ledger knows the records up to `known`; the others wait on, with new numbers.
+    pub fn begin_epoch(&self, known: u64) -> Result<(), StoreError> {
         let epoch = crate::random::bytes::<16>();
         self.file.write(|txn| {
             txn.open_table(schema::META)?.insert("epoch", epoch.as_slice())?;
-            txn.open_table(schema::PENDING)?.retain(|_, _| false)?;
-            txn.open_table(schema::COUNTERS)?.insert("pending", 0)?;
+            let mut pending = txn.open_table(schema::PENDING)?;
+            let mut kept: Vec<Vec<u8>> = Vec::new();
+            for row in pending.range(known.saturating_add(1)..)? {
+                kept.push(row?.1.value().to_vec());
+            }
+            pending.retain(|_, _| false)?;
+            for (n, record) in (1..).zip(&kept) {
+                pending.insert(n, record.as_slice())?;
+            }
+            txn.open_table(schema::COUNTERS)?.insert("pending", kept.len() as u64)?;
             Ok(())
         })?;
-        self.epoch = epoch;
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner) = epoch;
         Ok(())
     }
 }

@@ -18,9 +18,8 @@ mod schema;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-pub use audit::Witness;
 pub use deliver::{Delivery, DeliveryStatus, Due};
 pub use find::{Match, Outcome, Raised, RuleRef, RunRecord};
 pub use read::{AlertFilter, HistoryEntry, Rule as RuleRow, RuleRun, StateReader};
@@ -35,7 +34,7 @@ pub const STATE_FILE: &str = "state.redb";
 /// The state file, open for writing.
 pub struct State {
     file: Arc<Writing>,
-    epoch: [u8; 16],
+    epoch: Mutex<[u8; 16]>,
     deferred: Mutex<Vec<find::Deferred>>,
 }
 
@@ -71,6 +70,6 @@ impl State {
 
     /// The life of the state file: another one whenever it was made anew or fell behind the ledger.
     pub fn epoch(&self) -> [u8; 16] {
-        self.epoch
+        *self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,7 +68,7 @@ impl State {
     fn with(path: &Path, database: Database, epoch: [u8; 16]) -> State {
         let again = path.to_owned();
         let file = Writing::new(path, database, Box::new(move || database::create(&again)));
-        State { file: Arc::new(file), epoch, deferred: Mutex::default() }
+        State { file: Arc::new(file), epoch: Mutex::new(epoch), deferred: Mutex::default() }
     }
 
     /// A state over a storage of another kind, which `reopen` gives again after a failure.
@@ -84,7 +84,7 @@ impl State {
         })?;
         let epoch = guarded(path, || epoch(&database))?;
         let file = Arc::new(Writing::new(path, database, Box::new(reopen)));
-        Ok(State { file, epoch, deferred: Mutex::default() })
+        Ok(State { file, epoch: Mutex::new(epoch), deferred: Mutex::default() })
     }
 }
 

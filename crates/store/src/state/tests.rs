@@ -8,8 +8,8 @@ use model::{AlertAction, AlertId, AlertState, Dedup, Evidence, Rule, Severity};
 
 use super::*;
 use crate::StoreError;
-use crate::database;
 use crate::faulty::{Disk, Failure};
+use crate::{Witness, database};
 
 fn rule(id: &str, sql: &str) -> RuleRef {
     RuleRef::of(&Rule {
@@ -376,4 +376,22 @@ fn whichever_write_or_sync_fails_what_was_acknowledged_is_there_once() {
             }
         }
     }
+}
+
+#[test]
+fn another_epoch_keeps_what_the_ledger_does_not_know() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = open(directory.path());
+    for n in 1..=5 {
+        state.audit("a", "b", &n.to_string(), "", n).unwrap();
+    }
+    let before = state.epoch();
+    state.begin_epoch(3).unwrap();
+    assert_ne!(state.epoch(), before);
+    state.audit("a", "b", "6", "", 6).unwrap();
+    let waits: Vec<_> = state.pending_audit(10).unwrap().into_iter().map(|e| (e.n, e.subject)).collect();
+    assert_eq!(waits, [(1, "4".to_owned()), (2, "5".to_owned()), (3, "6".to_owned())]);
+    let epoch = state.epoch();
+    drop(state);
+    assert_eq!(open(directory.path()).epoch(), epoch);
 }

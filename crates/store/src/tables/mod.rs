@@ -2,6 +2,7 @@
 
 mod alert_history;
 mod alerts;
+mod audit_log;
 mod collection_runs;
 mod deliveries;
 mod process_changes;
@@ -14,7 +15,10 @@ use collector::AnyTable;
 use model::{Op, Query, ScanError};
 
 use crate::history::HistoryReader;
-use crate::{StateReader, StoreError};
+use crate::{LedgerReader, StateReader, StoreError};
+
+/// The tables of the ledger's file.
+pub static LEDGER_TABLES: &[&(dyn AnyTable<LedgerReader> + Sync)] = &[&audit_log::TABLE];
 
 /// The tables of the history file, by name.
 pub static HISTORY_TABLES: &[&(dyn AnyTable<HistoryReader> + Sync)] =
