@@ -266,3 +266,114 @@ fn of_two_agents_on_one_state_the_second_says_what_to_do() {
     assert!(said.contains("in use by another agent"), "{said}");
     agent.stop();
 }
+
+#[test]
+fn an_alert_is_proved_and_a_change_of_the_proof_shows() {
+    let place = place();
+    fs::write(&place.feed, "one\n").unwrap();
+    let agent = Agent::start(place.directory.path(), &place.rules, &[]);
+    let id = until("an alert", || {
+        let rows = agent.query("SELECT id FROM alerts");
+        rows.first().map(|row| row["id"].as_str().unwrap().to_owned())
+    });
+    let path = |name: &str| place.directory.path().join(name).display().to_string();
+    fs::write(path("key"), agent.cli(&["audit", "key"]).text()).unwrap();
+    let proof = agent.cli(&["audit", "prove", &id]).text();
+    fs::write(path("proof"), &proof).unwrap();
+    fs::write(path("checkpoint"), agent.cli(&["audit", "checkpoint"]).text()).unwrap();
+    let holds = agent.cli(&["audit", "verify", "--key", &path("key"), "--proof", &path("proof")]).output();
+    assert!(holds.status.success() && holds.text().contains(&id), "{holds:?}");
+    let line = proof.lines().nth(1).unwrap();
+    let changed = proof.replace(line, &line.replacen("RFTl", "RFTm", 1));
+    let changed = if changed == proof { proof.replacen("index ", "index 1", 1) } else { changed };
+    fs::write(path("changed"), changed).unwrap();
+    let fails = agent.cli(&["audit", "verify", "--key", &path("key"), "--proof", &path("changed")]).output();
+    assert_eq!(fails.code(), 1, "{fails:?}");
+    let verified =
+        agent.cli(&["audit", "verify", "--key", &path("key"), "--checkpoint", &path("checkpoint")]).output();
+    assert!(verified.status.success() && !verified.text().contains("not checked"), "{verified:?}");
+    let joined = agent.query(
+        "SELECT a.title, p.cmdline, l.seq FROM alerts a LEFT JOIN process_history p USING (start_key) \
+         LEFT JOIN audit_log l ON l.subject = a.id",
+    );
+    assert!(joined[0]["seq"].is_number(), "{joined:?}");
+    agent.stop();
+}
+
+#[test]
+fn a_disk_that_is_full_stops_no_rule_and_loses_nothing() {
+    let place = place();
+    let state = place.directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(&state).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("skipped: needs CAP_SYS_ADMIN");
+        return;
+    }
+    fs::write(&place.feed, "before\n").unwrap();
+    let agent = Agent::start(place.directory.path(), &place.rules, &["--every", "200ms"]);
+    until("the first alert", || agent.stdout().contains("\"before\"").then_some(()));
+    // All that is left, to the last byte.
+    let mut filler = fs::File::create(state.join("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+    fs::write(&place.feed, "before\nduring\n").unwrap();
+    until("the agent says so", || agent.stderr().contains("no space is left").then_some(()));
+    let health = agent.cli(&["health"]).output();
+    assert!(health.code() == 1 && health.text().contains("no space is left"), "{health:?}");
+    assert!(!agent.stdout().contains("\"during\""), "what is not kept is not acknowledged");
+    drop(filler);
+    fs::remove_file(state.join("filler")).unwrap();
+    until("it goes on by itself", || agent.stdout().contains("\"during\"").then_some(()));
+    assert_eq!(agent.query("SELECT id FROM alerts").len(), 2);
+    until("it is well again", || agent.cli(&["health"]).output().status.success().then_some(()));
+    let verified = agent.cli(&["audit", "verify"]).output();
+    assert!(verified.text().contains(" 0 findings"), "{verified:?}");
+    agent.stop();
+    assert!(Command::new("umount").arg(&state).status().unwrap().success());
+}
+
+#[test]
+fn a_damaged_state_is_set_aside_by_name_and_the_agent_goes_on() {
+    let place = place();
+    fs::write(&place.feed, "one\n").unwrap();
+    let agent = Agent::start(place.directory.path(), &place.rules, &[]);
+    until("an alert", || agent.stdout().contains("\"one\"").then_some(()));
+    agent.stop();
+    let state = place.directory.path().join("state/state.redb");
+    let mut bytes = fs::read(&state).unwrap();
+    let from = bytes.len() / 4;
+    bytes[from..].iter_mut().for_each(|byte| *byte ^= 0x5a);
+    fs::write(&state, &bytes).unwrap();
+    let agent = Agent::start(place.directory.path(), &place.rules, &[]);
+    assert!(agent.stderr().contains("it was set aside"), "{}", agent.stderr());
+    let told = until("the ledger has it", || {
+        let rows =
+            agent.query("SELECT action, subject FROM audit_log WHERE action LIKE 'state.%' ORDER BY seq");
+        (rows.len() == 3).then_some(rows)
+    });
+    let actions: Vec<_> = told.iter().map(|row| row["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["state.created", "state.set_aside", "state.recreated"]);
+    let aside = told[1]["subject"].as_str().unwrap();
+    assert_eq!(fs::read(aside).unwrap(), bytes);
+    agent.stop();
+}
+
+#[test]
+fn the_examples_of_every_table_of_the_agent_run() {
+    let place = place();
+    fs::write(&place.feed, "one\n").unwrap();
+    let agent = Agent::start(place.directory.path(), &place.rules, &[]);
+    until("an alert", || agent.stdout().contains("\"one\"").then_some(()));
+    let tables = "SELECT name FROM daemoneye_tables WHERE route = 'collector'";
+    let names: Vec<String> =
+        agent.query(tables).iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), 12, "{names:?}");
+    for name in names {
+        let shown = agent.cli(&["tables", &name]).text();
+        let (_, examples) = shown.split_once("Examples\n").unwrap_or_else(|| panic!("{name} has no example"));
+        for sql in examples.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            agent.query(sql);
+        }
+    }
+    agent.stop();
+}

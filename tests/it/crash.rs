@@ -119,6 +119,12 @@ fn whenever_the_agent_is_killed_nothing_acknowledged_is_lost_or_comes_twice() {
         assert_eq!(*kept, id, "{key}");
         assert_eq!(state == "acknowledged", acked.contains(&id), "{key}");
     }
+    let verified = agent.cli(&["audit", "verify"]).output();
+    assert!(verified.status.success() && verified.text().contains(" 0 findings"), "{verified:?}");
+    let raised = agent
+        .query("SELECT subject, count(*) AS n FROM audit_log WHERE action = 'alert.raised' GROUP BY subject");
+    assert!(raised.iter().all(|row| row["n"] == 1), "{raised:?}");
+    assert_eq!(raised.len(), ids.len(), "each alert has one entry of the ledger");
     println!(
         "{cycles} cycles, {died} planned deaths, {} alerts, {} of them acknowledged",
         ids.len(),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ipc::TableService;
+use rustix::fs::Mode;
 use store::history::HistoryReader;
 use store::{Found, HISTORY_TABLES, LEDGER_TABLES, LedgerReader, State, StateLimits, StateLock};
 use vtables::{Engine, Limits, Route};
@@ -115,6 +116,8 @@ fn others(mut service: TableService, directory: &Path) -> TableService {
 /// Runs until it is told to end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let signals = Signals::block().context("cannot wait for signals")?;
+    // What the agent writes is its own, but for what says otherwise: the socket and the file of alerts.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let directory = state_directory(&cli)?;
     let _lock = StateLock::take(&directory)?;
     let health = Health::default();
