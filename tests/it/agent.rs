@@ -377,3 +377,33 @@ fn the_examples_of_every_table_of_the_agent_run() {
     }
     agent.stop();
 }
+
+#[test]
+fn settings_come_from_files_the_environment_and_flags_and_say_so() {
+    let place = place();
+    let file = place.directory.path().join("config.yaml");
+    fs::write(&file, "timeout: 10s\nhistory: { every: 5m }\n").unwrap();
+    let shown = |env: &[(&str, &str)]| {
+        let mut command = harness::agent(["--show-config", "--every", "1m", "--config"]);
+        command.arg(&file).envs(env.iter().copied()).output().unwrap()
+    };
+    let output = shown(&[("DAEMONEYE_WORKERS", "3")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for (key, value, origin) in [
+        ("timeout", "10s", "config.yaml:1"),
+        ("history.every", "5m", "config.yaml:2"),
+        ("workers", "3", "DAEMONEYE_WORKERS"),
+        ("every", "1m", "--every"),
+        ("alerts.keep", "100000", "default"),
+    ] {
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap();
+        assert!(line.contains(value) && line.ends_with(origin), "{line}");
+    }
+    let refused = shown(&[("DAEMONEYE_WORKERS", "many")]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said.contains("DAEMONEYE_WORKERS") && said.contains("from 1 to 16"), "{said}");
+    fs::write(&file, "timeout: 10s\nhistry: 1\n").unwrap();
+    let said = String::from_utf8(shown(&[]).stderr).unwrap();
+    assert!(said.contains("config.yaml:2:1: there is no setting `histry`"), "{said}");
+}

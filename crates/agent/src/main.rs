@@ -8,7 +8,6 @@ mod health;
 mod keeper;
 mod ledger;
 mod loading;
-mod log;
 mod observing;
 mod rights;
 mod run;
@@ -18,68 +17,110 @@ mod signals;
 mod sinks;
 mod worker;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Parser;
+use config::{Config, Layers, log_to_stderr};
 
-use crate::collecting::Choice;
-use crate::sinks::Format;
+/// The system's configuration.
+const SYSTEM_CONFIG: &str = "/etc/daemoneye/config.yaml";
 
 /// Watches this machine: runs detection rules, raises alerts, keeps them and the record of everything it did.
 ///
 /// Without any option it reads the machine with the rights that it was started with, runs the rules that come with
 /// it, and writes alerts to standard output. It stays in the foreground; Ctrl-C ends it. SIGHUP loads the rules
 /// again and opens its output files anew. Ask it with daemoneye-cli.
+///
+/// Settings come from /etc/daemoneye/config.yaml, then $XDG_CONFIG_HOME/daemoneye/config.yaml, then DAEMONEYE_* in
+/// the environment, then the options here; --show-config lists them all with where each came from.
 #[derive(Debug, Parser)]
 #[command(name = "daemoneye-agent", version)]
 struct Cli {
+    /// Read this configuration in place of the system's and the user's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Keep state here [default: /var/lib/daemoneye for root, else ~/.local/state/daemoneye]
     #[arg(long, value_name = "DIR")]
-    state: Option<PathBuf>,
+    state: Option<String>,
     /// Run the rules of this directory or file [default: /etc/daemoneye/rules if it is there, else those built in]
     #[arg(long, value_name = "DIR")]
-    rules: Option<PathBuf>,
-    /// Listen here for daemoneye-cli [default: below /run/daemoneye or $XDG_RUNTIME_DIR/daemoneye]
+    rules: Option<String>,
+    /// Listen here for daemoneye-cli [default: below /run/daemoneye or $XDG_RUNTIME_DIR/daemoneye; in the directory
+    /// of --state if that is given]
     #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    socket: Option<String>,
     /// Who reads the machine: `embedded`, `spawn`, or the socket of a procmond [default: a procmond that runs, else
     /// the one beside this program, else embedded]
     #[arg(long, value_name = "WHO")]
-    collector: Option<Choice>,
-    /// How alerts are written to standard output [default: human on a terminal, else ndjson]
-    #[arg(long, value_enum)]
-    format: Option<Format>,
+    collector: Option<String>,
+    /// How alerts are written to standard output: human or ndjson [default: human on a terminal, else ndjson]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
     /// Run every rule this often, in place of its own interval
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    every: Option<Duration>,
-    /// What one run of a rule may take
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30s")]
-    timeout: Duration,
+    #[arg(long, value_name = "TIME")]
+    every: Option<String>,
+    /// What one run of a rule may take [default: 30s]
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<String>,
+    /// List every setting with where it came from, and end
+    #[arg(long)]
+    show_config: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let ms = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err("write a number and a unit, such as 500ms, 10s, 5m or 1h".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "write a number and a unit, such as 10s".to_owned())?;
-    match number.checked_mul(ms) {
-        Some(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
-        _ => Err("it must be more than nothing and less than forever".into()),
+impl Cli {
+    /// The configuration: files, environment, and these options.
+    fn config(self) -> Result<Config, config::ConfigError> {
+        let layers = match &self.config {
+            Some(path) => Layers::default().file(path, true)?,
+            None => {
+                let system = Layers::default().file(SYSTEM_CONFIG.as_ref(), false)?;
+                match user_config() {
+                    Some(path) => system.file(&path, false)?,
+                    None => system,
+                }
+            }
+        };
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let layers = layers
+            .environment(variables)?
+            .flag("state", "--state", self.state)
+            .flag("rules", "--rules", self.rules)
+            .flag("socket", "--socket", self.socket)
+            .flag("collector", "--collector", self.collector)
+            .flag("format", "--format", self.format)
+            .flag("every", "--every", self.every)
+            .flag("timeout", "--timeout", self.timeout);
+        Config::of(&layers)
     }
+}
+
+/// The user's configuration.
+fn user_config() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let directory = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+    Some(directory?.join("daemoneye/config.yaml"))
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::to_stderr();
-    match run::run(cli) {
+    let show = cli.show_config;
+    let config = match cli.config() {
+        Ok(config) => config,
+        Err(error) => {
+            // Nothing tells yet how the log is to be written.
+            let _ = writeln!(std::io::stderr(), "error: {}", model::clean::line(&error.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    if show {
+        let shown = std::io::stdout().lock().write_all(config.shown().as_bytes());
+        return if shown.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    log_to_stderr(config.log_level.value, config.log_format.value);
+    match run::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the agent ends");

@@ -11,10 +11,12 @@ use vtables::{Engine, Options};
 use crate::clock;
 use crate::health::Health;
 
-/// Between two looks at all processes.
-pub(crate) const OBSERVE_EVERY: Duration = Duration::from_secs(30);
-/// What is kept: two weeks, of 13 MB a day on a machine of a thousand processes.
-const LIMITS: Limits = Limits { max_age_ms: 14 * 24 * 3600 * 1000, max_bytes: 512 << 20 };
+/// How often to look, and how much of the past to keep.
+pub(crate) struct Observing {
+    pub(crate) every: Duration,
+    pub(crate) keep: Limits,
+}
+
 /// Lives and runs that one look lets go of.
 const RETAIN_SLICE: usize = 500;
 /// How often the thread looks whether it shall end.
@@ -64,6 +66,7 @@ pub(crate) fn observe(
     engine: &mut Engine,
     health: &Health,
     ends: &AtomicBool,
+    observing: &Observing,
 ) {
     let columns: Vec<&str> = Observed::columns().collect();
     let sql = format!("SELECT {} FROM processes", columns.join(", "));
@@ -74,12 +77,12 @@ pub(crate) fn observe(
             continue;
         }
         // After a suspend there is one look, and not one for each that was missed.
-        next = Instant::now() + OBSERVE_EVERY;
+        next = Instant::now() + observing.every;
         if history.is_none() {
             history = prepare(directory, health);
         }
         let Some(writer) = &mut history else { continue };
-        match look(writer, engine, &sql) {
+        match look(writer, engine, &sql, &observing.keep) {
             Ok(said) => health.set("history", true, said),
             Err(why) => {
                 // After a write that failed the file takes no more until it is opened anew.
@@ -90,7 +93,7 @@ pub(crate) fn observe(
     }
 }
 
-fn look(history: &mut History, engine: &mut Engine, sql: &str) -> Result<String, String> {
+fn look(history: &mut History, engine: &mut Engine, sql: &str, keep: &Limits) -> Result<String, String> {
     let (started, began) = (SystemTime::now(), Instant::now());
     let answer = engine.query(sql, &Options { now: Some(started), ..Options::default() });
     let answer = answer.map_err(|error| error.message)?;
@@ -102,6 +105,6 @@ fn look(history: &mut History, engine: &mut Engine, sql: &str) -> Result<String,
         lost: (answer.rows.len() - seen.len()) as u64,
     };
     let observed = history.observe_run(run, &seen).map_err(|error| error.to_string())?;
-    history.retain(&LIMITS, run.time_ms, RETAIN_SLICE).map_err(|error| error.to_string())?;
+    history.retain(keep, run.time_ms, RETAIN_SLICE).map_err(|error| error.to_string())?;
     Ok(format!("{} processes in {} ms", observed.processes, run.elapsed_ms))
 }

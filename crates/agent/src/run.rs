@@ -11,13 +11,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use config::{Config, Format};
 use ipc::TableService;
 use rustix::fs::Mode;
-use store::history::HistoryReader;
+use store::history::{self, HistoryReader};
 use store::{Found, HISTORY_TABLES, LEDGER_TABLES, LedgerReader, State, StateLimits, StateLock};
 use vtables::{Engine, Limits, Route};
 
-use crate::Cli;
 use crate::clock;
 use crate::collecting::{Choice, Collecting};
 use crate::deliver::{Orders, deliver};
@@ -29,11 +29,9 @@ use crate::observing;
 use crate::rights::Rights;
 use crate::serving::{self, Asked, Changes, Order};
 use crate::signals::{self, Signals};
-use crate::sinks::{AlertFile, Format, Rotation, Sink, Stdout};
+use crate::sinks::{AlertFile, Rotation, Sink, Stdout};
 use crate::worker::{Desk, work};
 
-/// Rules that run at once.
-const WORKERS: usize = 2;
 /// Between two looks at what the main thread has to do.
 const TICK: Duration = Duration::from_millis(250);
 /// How long what waits in memory may wait for the disk.
@@ -48,8 +46,8 @@ const RETAIN_SLICE: usize = 500;
 const CLIENTS_STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Where the state is kept.
-fn state_directory(cli: &Cli) -> anyhow::Result<PathBuf> {
-    let directory = match &cli.state {
+fn state_directory(config: &Config) -> anyhow::Result<PathBuf> {
+    let directory = match &config.state.value {
         Some(directory) => directory.clone(),
         None => ipc::state_directory().context("there is neither HOME nor XDG_STATE_HOME: name a --state")?,
     };
@@ -83,10 +81,16 @@ fn opened(directory: &Path) -> anyhow::Result<(State, bool)> {
     Ok((state, is_new))
 }
 
-fn sinks(cli: &Cli, directory: &Path) -> Vec<(&'static str, Box<dyn Sink>)> {
+fn sinks(config: &Config, directory: &Path) -> Vec<(&'static str, Box<dyn Sink>)> {
     let usual = if std::io::stdout().is_terminal() { Format::Human } else { Format::Ndjson };
-    let file = AlertFile::new(directory.join("alerts.ndjson"), Rotation::default());
-    vec![("stdout", Box::new(Stdout(cli.format.unwrap_or(usual)))), ("file", Box::new(file))]
+    let rotation = Rotation {
+        bytes_max: config.file_max_size.value,
+        age_max: config.file_max_age.value,
+        kept: u32::try_from(config.file_keep.value).unwrap_or(u32::MAX),
+    };
+    let path = config.file_path.value.clone().unwrap_or_else(|| directory.join("alerts.ndjson"));
+    let file = AlertFile::new(path, rotation);
+    vec![("stdout", Box::new(Stdout(config.format.value.unwrap_or(usual)))), ("file", Box::new(file))]
 }
 
 /// Adds the tables of the ledger and the history. They are read by handles of their own, so that the files can be
@@ -114,31 +118,34 @@ fn others(mut service: TableService, directory: &Path) -> TableService {
 }
 
 /// Runs until it is told to end.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let signals = Signals::block().context("cannot wait for signals")?;
     // What the agent writes is its own, but for what says otherwise: the socket and the file of alerts.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let directory = state_directory(&cli)?;
+    let directory = state_directory(config)?;
     let _lock = StateLock::take(&directory)?;
     let health = Health::default();
     let (state, is_new) = opened(&directory)?;
     let book = Arc::new(Mutex::new(Book::open(&directory, &state, is_new, health.clone())));
     state.audit("agent", "agent.started", env!("CARGO_PKG_VERSION"), "", clock::now_ms())?;
 
-    let mut collecting =
-        Collecting::start(cli.collector.as_ref().unwrap_or(&Choice::Any), &directory, health.clone())?;
+    let choice = match &config.collector.value {
+        Some(who) => who.parse().map_err(|why| anyhow::anyhow!("{}: {why}", config.collector.origin))?,
+        None => Choice::Any,
+    };
+    let mut collecting = Collecting::start(&choice, &directory, health.clone())?;
     let routes = collecting.routes();
     let mut checking = engine(&routes)?;
 
-    let sinks = sinks(&cli, &directory);
+    let sinks = sinks(config, &directory);
     let names: BTreeSet<String> = sinks.iter().map(|(name, _)| (*name).to_owned()).collect();
     let seed = u64::from_le_bytes(state.epoch()[..8].try_into().unwrap_or_default());
     let keeper = Arc::new(Keeper::new(Arc::new(state), names, health.clone()));
 
     let rights = Arc::new(RwLock::new(Rights::of_machine(&mut checking)));
-    let socket = match &cli.socket {
+    let socket = match &config.socket.value {
         Some(socket) => socket.clone(),
-        None if cli.state.is_some() => directory.join("agent.sock"),
+        None if config.state.value.is_some() => directory.join("agent.sock"),
         None => ipc::agent_socket().unwrap_or_else(|| directory.join("agent.sock")),
     };
     let listener = serving::bind(&socket, &rights.read().map(|rights| rights.clone()).unwrap_or_default())?;
@@ -150,7 +157,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     })?;
 
     let desk = Arc::new(Desk::new());
-    let mut loading = Loading::of(cli.rules.clone(), cli.every, seed);
+    let mut loading = Loading::of(config.rules.value.clone(), config.every.value, seed);
     loading.start(&mut checking, &keeper, &desk, &health)?;
 
     let delivering = Arc::new(Orders::default());
@@ -168,12 +175,20 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     {
         let (directory, orders, health) = (directory.clone(), delivering.clone(), health.clone());
         let mut engine = engine(&routes)?;
-        let body = move || observing::observe(&directory, history, &mut engine, &health, &orders.ends);
+        let observing = observing::Observing {
+            every: config.history_every.value,
+            keep: history::Limits {
+                max_age_ms: ms(config.history_keep_for.value),
+                max_bytes: config.history_max_size.value,
+            },
+        };
+        let body =
+            move || observing::observe(&directory, history, &mut engine, &health, &orders.ends, &observing);
         threads.push(thread::Builder::new().name("history".into()).spawn(body)?);
     }
     let mut workers: Vec<JoinHandle<()>> = Vec::new();
-    for n in 0..WORKERS {
-        let (desk, keeper, timeout) = (desk.clone(), keeper.clone(), cli.timeout);
+    for n in 0..config.workers.value {
+        let (desk, keeper, timeout) = (desk.clone(), keeper.clone(), config.timeout.value);
         let mut engine = engine(&routes)?;
         let body = move || work(&desk, &keeper, &mut engine, timeout);
         workers.push(thread::Builder::new().name(format!("rules-{n}")).spawn(body)?);
@@ -188,6 +203,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         asked: &asked,
         rights: &rights,
         book: &book,
+        limits: StateLimits {
+            age_ms: i64::try_from(ms(config.alerts_keep_for.value)).unwrap_or(i64::MAX),
+            alerts: config.alerts_keep.value,
+        },
     };
     let ended = agent.attend(&mut collecting, &mut loading, &mut checking, &delivering);
 
@@ -202,6 +221,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     ended
 }
 
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What the main thread attends to.
 struct Agent<'a> {
     signals: &'a Signals,
@@ -211,6 +234,7 @@ struct Agent<'a> {
     asked: &'a Receiver<Asked>,
     rights: &'a RwLock<Rights>,
     book: &'a Mutex<Book>,
+    limits: StateLimits,
 }
 
 /// Something that is done again and again.
@@ -279,11 +303,7 @@ impl Agent<'_> {
                 self.keeper.flush();
             }
             if retain.is_due() {
-                self.keeper.note(self.keeper.state.retain(
-                    &StateLimits::default(),
-                    clock::now_ms(),
-                    RETAIN_SLICE,
-                ));
+                self.keeper.note(self.keeper.state.retain(&self.limits, clock::now_ms(), RETAIN_SLICE));
             }
             if self.keeper.is_damaged() {
                 anyhow::bail!("the state file is damaged: start the agent again, which sets it aside");

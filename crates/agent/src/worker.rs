@@ -87,6 +87,9 @@ pub(crate) fn work(desk: &Desk, keeper: &Keeper, engine: &mut Engine, timeout: D
 
 fn run(rule: &Rule, keeper: &Keeper, engine: &mut Engine, timeout: Duration) {
     let (started, began) = (SystemTime::now(), Instant::now());
+    // Whatever is logged meanwhile bears the rule and the run.
+    let span = tracing::info_span!("run", rule = rule.id, started_ms = clock::ms(started));
+    let _entered = span.enter();
     let limits = Limits { timeout: Some(timeout), ..Limits::default() };
     let options = Options { now: Some(started), limits: Some(limits), ..Options::default() };
     let evaluation = evaluate(rule, engine, &options);

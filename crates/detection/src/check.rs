@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use model::{Dedup, Rule, Severity};
+use model::{Dedup, Rule, Severity, duration};
 use vtables::{Engine, SqlError, Validated};
 
 use crate::source::{Place, Source};
 use crate::yaml::{At, DedupText, RuleText};
-use crate::{RuleFault, duration, trial};
+use crate::{RuleFault, trial};
 
 /// Characters of an id: it is a file name, a key of state and a word on a line.
 const ID_CHARS_MAX: usize = 64;

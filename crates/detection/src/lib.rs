@@ -6,7 +6,6 @@
 //! *Invariant:* a rule whose SQL the engine refuses, or whose own tests fail, is never evaluated.
 
 mod check;
-mod duration;
 mod evaluate;
 mod fault;
 mod files;

@@ -4,6 +4,7 @@
 
 mod alert;
 pub mod clean;
+pub mod duration;
 mod error;
 mod event;
 pub mod json;

@@ -9,7 +9,7 @@ use std::io;
 use model::Alert;
 
 pub(crate) use file::{AlertFile, Rotation};
-pub(crate) use stdout::{Format, Stdout};
+pub(crate) use stdout::Stdout;
 
 /// A place that alerts are given to. It may be given an alert twice, after a crash between having it and saying so.
 pub(crate) trait Sink: Send {

@@ -2,19 +2,11 @@
 
 use std::io::{self, Write};
 
+use config::Format;
 use model::{Alert, NamedRow, Value, clean};
 
 use super::Sink;
 use super::line::line;
-
-/// How alerts are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// For a person.
-    Human,
-    /// A JSON object a line.
-    Ndjson,
-}
 
 pub(crate) struct Stdout(pub(crate) Format);
 

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+/// Units, in ms.
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// The form, for messages.
-pub(crate) const FORM: &str = "write a number with s, m, h or d, such as 30s, 5m, 1h30m or 7d";
+pub const FORM: &str = "write a number with ms, s, m, h or d, such as 30s, 5m, 1h30m or 7d";
 
-/// The length of time; `None` when the text has another form or is too long for a `u64` of seconds.
-pub(crate) fn parse(text: &str) -> Option<Duration> {
-    let mut seconds = 0u64;
+/// The length of time; `None` when the text has another form or is too long for a `u64` of ms.
+pub fn parse(text: &str) -> Option<Duration> {
+    let mut ms = 0u64;
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -17,10 +18,10 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
         let unit = after.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, after) = after.split_at(unit);
         let (_, each) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
-        seconds = seconds.checked_add(number.parse::<u64>().ok()?.checked_mul(each)?)?;
+        ms = ms.checked_add(number.parse::<u64>().ok()?.checked_mul(each)?)?;
         rest = after;
     }
-    (!text.is_empty()).then(|| Duration::from_secs(seconds))
+    (!text.is_empty()).then(|| Duration::from_millis(ms))
 }
 
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod tests {
         assert_eq!(seconds("1h30m"), Some(5400));
         assert_eq!(seconds("7d"), Some(604_800));
         assert_eq!(seconds("0s"), Some(0));
+        assert_eq!(parse("250ms"), Some(Duration::from_millis(250)));
     }
 
     #[test]
