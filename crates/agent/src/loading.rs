@@ -4,6 +4,7 @@
     reason = "rule files are the agent's own, and no part of what is watched"
 )]
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +16,7 @@ use vtables::Engine;
 use crate::clock;
 use crate::health::Health;
 use crate::keeper::Keeper;
-use crate::worker::Desk;
+use crate::worker::{Desk, Turn};
 
 /// Where rules are installed.
 const INSTALLED: &str = "/etc/daemoneye/rules";
@@ -28,6 +29,8 @@ pub(crate) struct Loading {
     /// Every rule at this interval in place of its own.
     every: Option<Duration>,
     rules: Vec<Rule>,
+    /// The tables that each rule reads.
+    reads: HashMap<String, String>,
     cards: Vec<RuleCard>,
     seen: Vec<(PathBuf, u64, Option<SystemTime>)>,
     seed: u64,
@@ -37,7 +40,15 @@ impl Loading {
     /// The rules of a directory; else those that are installed; else those that come with the program.
     pub(crate) fn of(directory: Option<PathBuf>, every: Option<Duration>, seed: u64) -> Loading {
         let directory = directory.or_else(|| Some(PathBuf::from(INSTALLED)).filter(|path| path.is_dir()));
-        Loading { directory, every, rules: Vec::new(), cards: Vec::new(), seen: Vec::new(), seed }
+        Loading {
+            directory,
+            every,
+            rules: Vec::new(),
+            reads: HashMap::new(),
+            cards: Vec::new(),
+            seen: Vec::new(),
+            seed,
+        }
     }
 
     /// Loads at the start: a bad rule is refused alone.
@@ -54,7 +65,7 @@ impl Loading {
         self.seen = self.files();
         let pack = self.pack(engine)?;
         tell(&pack);
-        self.take(pack, keeper, desk, health);
+        self.take(pack, engine, keeper, desk, health);
         Ok(())
     }
 
@@ -76,7 +87,7 @@ impl Loading {
             return Err(said);
         }
         let said = format!("{} rules are loaded", pack.rules.len());
-        self.take(pack, keeper, desk, health);
+        self.take(pack, engine, keeper, desk, health);
         tracing::info!(rules = self.rules.len(), "the rules were loaded again");
         Ok(said)
     }
@@ -99,13 +110,15 @@ impl Loading {
             if enabled {
                 let elapsed =
                     last.map(|last| Duration::from_millis(u64::try_from(now - last).unwrap_or(u64::MAX)));
-                turns.push((rule.clone(), self.every.unwrap_or(rule.interval), elapsed));
+                let interval = self.every.unwrap_or(rule.interval);
+                let reads = self.reads.get(&rule.id).cloned().unwrap_or_default();
+                turns.push(Turn { rule: rule.clone(), reads, interval, elapsed });
             }
         }
         desk.set(turns, self.seed);
     }
 
-    fn take(&mut self, pack: Pack, keeper: &Keeper, desk: &Desk, health: &Health) {
+    fn take(&mut self, pack: Pack, engine: &mut Engine, keeper: &Keeper, desk: &Desk, health: &Health) {
         let path = self.directory.as_ref().map_or("built in".into(), |path| path.display().to_string());
         self.cards = pack.rules.iter().map(|rule| RuleCard::loaded(rule, path.clone())).collect();
         let mut refused: Vec<RuleCard> = Vec::new();
@@ -119,6 +132,7 @@ impl Loading {
         let said = format!("{} loaded, {} files refused", pack.rules.len(), refused.len());
         health.set("rules", refused.is_empty(), said);
         self.cards.extend(refused);
+        self.reads = pack.rules.iter().map(|rule| (rule.id.clone(), reads(rule, engine))).collect();
         self.rules = pack.rules;
         keeper.note(keeper.state.rules_loaded(&self.cards, clock::now_ms()));
         keeper.news.tell();
@@ -156,6 +170,14 @@ impl Loading {
         found.sort();
         found
     }
+}
+
+/// The tables that a rule reads.
+fn reads(rule: &Rule, engine: &mut Engine) -> String {
+    let mut tables = engine.validate(&rule.sql).map(|validated| validated.tables).unwrap_or_default();
+    tables.sort_unstable();
+    tables.dedup();
+    tables.join(" ")
 }
 
 fn facts(path: &Path) -> Option<(PathBuf, u64, Option<SystemTime>)> {

@@ -13,6 +13,7 @@ mod rights;
 mod run;
 mod schedule;
 mod serving;
+mod sharing;
 mod signals;
 mod sinks;
 mod worker;

@@ -28,6 +28,7 @@ use crate::loading::Loading;
 use crate::observing;
 use crate::rights::Rights;
 use crate::serving::{self, Asked, Changes, Order};
+use crate::sharing::Sharing;
 use crate::signals::{self, Signals};
 use crate::sinks::{AlertFile, Rotation, Sink, Stdout};
 use crate::worker::{Desk, work};
@@ -186,10 +187,13 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
             move || observing::observe(&directory, history, &mut engine, &health, &orders.ends, &observing);
         threads.push(thread::Builder::new().name("history".into()).spawn(body)?);
     }
+    let sharing: Vec<Arc<Sharing>> =
+        routes.iter().map(|route| Arc::new(Sharing::new(route.clone()))).collect();
+    let shared: Vec<Arc<dyn Route>> = sharing.iter().map(|route| route.clone() as Arc<dyn Route>).collect();
     let mut workers: Vec<JoinHandle<()>> = Vec::new();
     for n in 0..config.workers.value {
         let (desk, keeper, timeout) = (desk.clone(), keeper.clone(), config.timeout.value);
-        let mut engine = engine(&routes)?;
+        let mut engine = engine(&shared)?;
         let body = move || work(&desk, &keeper, &mut engine, timeout);
         workers.push(thread::Builder::new().name(format!("rules-{n}")).spawn(body)?);
     }
@@ -203,6 +207,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
         asked: &asked,
         rights: &rights,
         book: &book,
+        sharing: &sharing,
         limits: StateLimits {
             age_ms: i64::try_from(ms(config.alerts_keep_for.value)).unwrap_or(i64::MAX),
             alerts: config.alerts_keep.value,
@@ -234,6 +239,7 @@ struct Agent<'a> {
     asked: &'a Receiver<Asked>,
     rights: &'a RwLock<Rights>,
     book: &'a Mutex<Book>,
+    sharing: &'a [Arc<Sharing>],
     limits: StateLimits,
 }
 
@@ -300,6 +306,7 @@ impl Agent<'_> {
                 collecting.look_after();
             }
             if flush.is_due() {
+                self.sharing.iter().for_each(|route| route.forget());
                 self.keeper.flush();
             }
             if retain.is_due() {

@@ -1,7 +1,8 @@
 //! Which rule runs when.
 //!
 //! Time here is monotonic: a clock that is set does not move a rule, and after a suspend each rule that is due runs
-//! once, whatever it missed. A rule is handed out to one worker at a time.
+//! once, whatever it missed. A rule is handed out to one worker at a time. Rules that read the same tables have the
+//! same turn, so that they share what is read; others are spread.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -33,23 +34,28 @@ pub(crate) enum Next {
 const FIRST_RUN_MAX: Duration = Duration::from_secs(10);
 
 impl Schedule {
-    /// Has these rules from now on. One that was there before keeps its turn, unless its interval changed.
+    /// Has these rules from now on, each with what it reads. One that was there before keeps its turn, unless its
+    /// interval changed.
     ///
     /// `elapsed` is how long ago a rule last ran, which may be negative after the clock was set back, and is nothing
     /// for one that never did. `seed` spreads the rules, on each machine otherwise.
     pub(crate) fn set(
         &mut self,
-        rules: impl IntoIterator<Item = (String, Duration, Option<Duration>)>,
+        rules: impl IntoIterator<Item = (String, String, Duration, Option<Duration>)>,
         seed: u64,
         now: Instant,
     ) {
         let mut turns = BTreeMap::new();
-        for (id, interval, elapsed) in rules {
+        for (id, reads, interval, elapsed) in rules {
             let known = self.turns.remove(&id).filter(|turn| turn.interval == interval);
             let turn = known.unwrap_or_else(|| {
                 let owed = elapsed.map_or(Duration::ZERO, |elapsed| interval.saturating_sub(elapsed));
-                let splay = splay(&id, seed, interval.min(FIRST_RUN_MAX));
-                Turn { interval, next: now + owed.max(splay), running: false }
+                let step = interval.min(FIRST_RUN_MAX);
+                let splay = splay(&reads, seed, step);
+                // Whole steps, so that those who ran together before a restart do so after it.
+                let steps = owed.saturating_sub(splay).as_millis().div_ceil(step.as_millis().max(1));
+                let wait = step.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX));
+                Turn { interval, next: now + splay + wait, running: false }
             });
             turns.insert(id, turn);
         }
@@ -79,10 +85,10 @@ impl Schedule {
     }
 }
 
-/// A time below `most` that is the same for a rule on this machine, and another for other rules.
-fn splay(id: &str, seed: u64, most: Duration) -> Duration {
+/// A time below `most` that is the same for what is read on this machine, and another elsewhere.
+fn splay(reads: &str, seed: u64, most: Duration) -> Duration {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
-    for byte in id.bytes() {
+    for byte in reads.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -95,8 +101,8 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    fn of(ids: &[&str]) -> Vec<(String, Duration, Option<Duration>)> {
-        ids.iter().map(|id| ((*id).to_owned(), MINUTE, None)).collect()
+    fn of(ids: &[&str]) -> Vec<(String, String, Duration, Option<Duration>)> {
+        ids.iter().map(|id| ((*id).to_owned(), (*id).to_owned(), MINUTE, None)).collect()
     }
 
     #[test]
@@ -148,15 +154,36 @@ mod tests {
         let start = Instant::now();
         let wait = |elapsed| {
             let mut schedule = Schedule::default();
-            schedule.set([("a".to_owned(), MINUTE * 60, elapsed)], 1, start);
+            schedule.set([("a".to_owned(), "t".to_owned(), MINUTE * 60, elapsed)], 1, start);
             match schedule.next(start) {
                 Next::Run(_) => Duration::ZERO,
                 Next::Wait(wait) => wait.unwrap(),
             }
         };
-        assert_eq!(wait(Some(MINUTE * 10)), MINUTE * 50);
+        let wait_on = wait(Some(MINUTE * 10));
+        assert!(wait_on >= MINUTE * 50 && wait_on < MINUTE * 50 + FIRST_RUN_MAX, "{wait_on:?}");
         assert!(wait(Some(MINUTE * 100)) < FIRST_RUN_MAX);
         assert!(wait(None) < FIRST_RUN_MAX);
+    }
+
+    #[test]
+    fn rules_that_read_the_same_run_together_also_after_a_restart() {
+        let start = Instant::now();
+        let rule = |id: &str, reads: &str, elapsed| (id.to_owned(), reads.to_owned(), MINUTE, elapsed);
+        let ago = |ms| Some(Duration::from_millis(ms));
+        let mut schedule = Schedule::default();
+        let rules = [
+            rule("a", "processes", None),
+            rule("b", "processes", ago(100_000)),
+            rule("c", "processes", ago(20_000)),
+            rule("d", "processes", ago(20_700)),
+            rule("e", "suid_bin", None),
+        ];
+        schedule.set(rules, 3, start);
+        let next = |id: &str| schedule.turns[id].next - start;
+        assert_eq!(next("a"), next("b"));
+        assert_eq!(next("c"), next("d"));
+        assert_ne!(next("a"), next("e"));
     }
 
     #[test]

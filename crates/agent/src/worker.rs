@@ -16,6 +16,17 @@ use crate::schedule::{Next, Schedule};
 /// How long a worker sleeps at most, so that it notices that it shall end.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// A rule that may run.
+pub(crate) struct Turn {
+    pub(crate) rule: Rule,
+    /// The names of the tables that it reads, in order.
+    pub(crate) reads: String,
+    /// How often it runs.
+    pub(crate) interval: Duration,
+    /// How long ago it last did.
+    pub(crate) elapsed: Option<Duration>,
+}
+
 /// What all workers share.
 pub(crate) struct Desk {
     inner: Mutex<Inner>,
@@ -38,12 +49,13 @@ impl Desk {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has these rules from now on, each with how often it runs and how long ago it last did.
-    pub(crate) fn set(&self, rules: Vec<(Rule, Duration, Option<Duration>)>, seed: u64) {
+    /// Has these rules from now on.
+    pub(crate) fn set(&self, rules: Vec<Turn>, seed: u64) {
         let mut inner = self.lock();
-        let turns = rules.iter().map(|(rule, interval, elapsed)| (rule.id.clone(), *interval, *elapsed));
+        let turn = |turn: &Turn| (turn.rule.id.clone(), turn.reads.clone(), turn.interval, turn.elapsed);
+        let turns = rules.iter().map(turn);
         inner.schedule.set(turns.collect::<Vec<_>>(), seed, Instant::now());
-        inner.rules = rules.into_iter().map(|(rule, _, _)| (rule.id.clone(), Arc::new(rule))).collect();
+        inner.rules = rules.into_iter().map(|turn| (turn.rule.id.clone(), Arc::new(turn.rule))).collect();
         self.changed.notify_all();
     }
 

@@ -112,7 +112,7 @@ fn proof_holds(path: &Path, given: &str) -> anyhow::Result<Exit> {
             ))
         }
         Err(error) => {
-            say::error(&format!("the proof does not hold: {error}"));
+            say::error(&error.to_string());
             Ok(Exit::Failed)
         }
     }

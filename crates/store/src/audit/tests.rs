@@ -335,3 +335,101 @@ proptest! {
         }
     }
 }
+
+/// Released bytes: a ledger that is written today is read by every later version.
+#[test]
+fn the_bytes_of_entries_and_checkpoints_are_those_of_the_format() {
+    let id = [0x11; 16];
+    let mut head = layout::empty_head(id);
+    let mut all = String::new();
+    for n in 1..=2u64 {
+        let entry = Entry {
+            sequence: n,
+            time_ms: 1_700_000_000_000,
+            actor: "uid:0".into(),
+            action: "alert.ack".into(),
+            subject: "a".into(),
+            payload_hash: *blake3::hash(b"{}").as_bytes(),
+            previous: head.hash,
+            hash: [0; 32],
+        };
+        let (entry, stored) = entry.sealed();
+        assert_eq!(Entry::from_stored(&stored).unwrap(), entry);
+        assert_eq!(entry.to_stored(), stored);
+        (head.size, head.hash) = (n, entry.hash);
+        all.push_str(&stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let checkpoint = checkpoint::sign(&head, 5, &key);
+    let digest = blake3::hash(format!("{all}{checkpoint}").as_bytes()).to_hex();
+    assert!(all.starts_with("4445454e5452590101000000000000000068e5cf8b010000"), "{all}");
+    assert_eq!(digest.as_str(), GOLDEN, "{all} {checkpoint}");
+}
+
+const GOLDEN: &str = "5d24f5869c205bc44cd82b6002281e15e767f11d4afc1661c2d194a0ffa90652";
+
+#[test]
+fn whichever_write_or_sync_fails_every_entry_is_there_once() {
+    use crate::faulty::{Disk, Failure};
+    let open = |disk: &Disk| {
+        let path = PathBuf::from("audit.redb");
+        let file = database::over(disk.clone(), &path)?;
+        Ledger::over(file, path, |_| Ok(SigningKey::from_bytes(&[1; 32])))
+    };
+    let work = |ledger: &mut Ledger, taken: &mut u64| -> Result<(), StoreError> {
+        for n in 1..=4 {
+            *taken = ledger.append(&batch(n..=n + 1))?.size;
+        }
+        ledger.checkpoint(7).map(drop)
+    };
+    let clean = Disk::default();
+    let mut ledger = open(&clean).unwrap();
+    let before = clean.operations();
+    work(&mut ledger, &mut 0).unwrap();
+    let operations = clean.operations() - before;
+    for n in 1..=operations {
+        for (failure, some) in [(Failure::Error, false), (Failure::Error, true), (Failure::Torn, true)] {
+            let disk = Disk::default();
+            let mut ledger = open(&disk).unwrap();
+            disk.fail_at(n, failure);
+            let mut taken = 0;
+            let failed = work(&mut ledger, &mut taken);
+            drop(ledger);
+            disk.power_cycle(some);
+            let context = format!("operation {n}, {failure:?}, {some}: {failed:?}");
+            let mut ledger = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert!(ledger.head().size >= taken, "{context}: {taken} were acknowledged");
+            work(&mut ledger, &mut taken).unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert_eq!(ledger.head().size, 5, "{context}");
+            assert_eq!(ledger.reader().verify(&Trust::default()).unwrap().findings, [], "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_flip_anywhere_in_the_file_is_named_or_changes_no_entry() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.redb");
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    ledger.append(&batch(1..=40)).unwrap();
+    ledger.checkpoint(1).unwrap();
+    let entries = ledger.reader().entries(1..=100).unwrap();
+    drop(ledger);
+    let bytes = std::fs::read(&path).unwrap();
+    let (mut named, mut same) = (0, 0);
+    for at in (0..bytes.len()).step_by(97) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &flipped).unwrap();
+        match verify(&path, &Trust::default()) {
+            Err(_) => named += 1,
+            Ok(verdict) if !verdict.findings.is_empty() => named += 1,
+            Ok(_) => {
+                let reader = LedgerReader::open(directory.path()).unwrap();
+                assert_eq!(reader.entries(1..=100).unwrap(), entries, "byte {at}");
+                same += 1;
+            }
+        }
+    }
+    assert!(named > 50 && same > 0, "{named} named, {same} harmless");
+}
