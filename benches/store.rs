@@ -1,0 +1,347 @@
+//! The store next to what it stands on, in one process: alerts beside an append with fdatasync and beside SQLite,
+//! the ledger beside raw records, hashing alone and another Merkle tree, one life among a million records.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a bench prints its figures, and ends at the first thing that goes wrong"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use model::{Dedup, Evidence, NamedRow, Rule, Severity, Value};
+use rs_merkle::{MerkleTree, algorithms::Sha256 as TreeSha256};
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+use store::history::{History, Observed};
+use store::{Ledger, Match, Outcome, PendingEntry, RuleRef, RunRecord, State, Trust, verify};
+
+/// Alerts or entries of one transaction.
+const BATCH: u64 = 1000;
+const ROUNDS: u64 = 20;
+
+/// Time that passes, and time that this process computes.
+fn timed(work: impl FnOnce()) -> (Duration, Duration) {
+    let cpu = support::cpu_time;
+    let (wall, before) = (Instant::now(), cpu());
+    work();
+    (wall.elapsed(), cpu() - before)
+}
+
+/// The median of rounds.
+fn median(mut rounds: Vec<(Duration, Duration)>) -> (Duration, Duration) {
+    let mut cpu: Vec<_> = rounds.iter().map(|round| round.1).collect();
+    cpu.sort_unstable();
+    rounds.sort_unstable();
+    (rounds[rounds.len() / 2].0, cpu[cpu.len() / 2])
+}
+
+fn ratio(a: Duration, b: Duration) -> f64 {
+    a.as_secs_f64() / b.as_secs_f64()
+}
+
+fn rule() -> RuleRef {
+    RuleRef::of(&Rule {
+        id: "deleted-executable".into(),
+        title: "A process runs from an executable that was deleted".into(),
+        description: String::new(),
+        severity: Severity::High,
+        tags: vec!["attack.defense_evasion".into(), "attack.t1070.004".into()],
+        interval: Duration::from_secs(30),
+        sql: "SELECT pid, name, path, cmdline, start_key FROM processes WHERE exe_deleted = 1".into(),
+        dedup: Dedup { keys: vec!["start_key".into()], window: Duration::from_secs(86_400) },
+        false_positives: Vec::new(),
+        references: Vec::new(),
+    })
+}
+
+fn row(n: u64) -> NamedRow {
+    vec![
+        ("pid".into(), n.into()),
+        ("name".into(), "sleep".into()),
+        ("path".into(), format!("/tmp/dir-{n}/image").into()),
+        ("cmdline".into(), format!("/tmp/dir-{n}/image --with some --arguments {n}").into()),
+        ("start_key".into(), format!("1208271f-{n}-{}", n * 7919).into()),
+    ]
+}
+
+fn found(n: u64) -> Match {
+    let row = row(n);
+    let evidence = Evidence { sections: vec![("process".into(), vec![row.clone()])] };
+    Match { key: n.to_be_bytes().to_vec(), time_ms: 1_700_000_000_000 + n as i64, count: 1, row, evidence }
+}
+
+fn stored(state: &State) -> u64 {
+    state.reader().stats().unwrap().iter().map(|table| table.stored_bytes).sum()
+}
+
+fn alerts(directory: &Path) {
+    let state = State::open(directory).unwrap().state;
+    let (rule, sinks) = (rule(), BTreeSet::from(["stdout".to_owned(), "file".to_owned()]));
+    let run = RunRecord {
+        started_ms: 0,
+        elapsed_us: 0,
+        rows: BATCH,
+        outcome: Outcome::Done,
+        detail: String::new(),
+        complete: true,
+    };
+    let before = stored(&state);
+    let rounds = (0..ROUNDS).map(|round| {
+        let matches: Vec<Match> = (round * BATCH..(round + 1) * BATCH).map(found).collect();
+        timed(|| assert_eq!(state.record(&rule, &run, matches, &sinks).unwrap().len() as u64, BATCH))
+    });
+    let ours = median(rounds.collect());
+    let bytes = (stored(&state) - before) / ROUNDS;
+
+    let mut file = std::fs::File::create(directory.join("raw")).unwrap();
+    let block = vec![0x5a; bytes as usize];
+    let raw = median(
+        (0..ROUNDS)
+            .map(|_| {
+                timed(|| {
+                    file.write_all(&block).unwrap();
+                    file.sync_data().unwrap();
+                })
+            })
+            .collect(),
+    );
+
+    let mut sqlite = Connection::open(directory.join("sqlite")).unwrap();
+    sqlite
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE alerts (id BLOB PRIMARY KEY, rule TEXT, first INTEGER, start_key TEXT, record BLOB) WITHOUT ROWID;
+             CREATE INDEX by_time ON alerts (first); CREATE INDEX by_rule ON alerts (rule, first);
+             CREATE INDEX by_start_key ON alerts (start_key);
+             CREATE TABLE tallies (id BLOB PRIMARY KEY, state INTEGER, first INTEGER, count INTEGER, last INTEGER) WITHOUT ROWID;
+             CREATE INDEX by_state ON tallies (state, first);
+             CREATE TABLE windows (place BLOB PRIMARY KEY, id BLOB, first INTEGER, ends INTEGER) WITHOUT ROWID;
+             CREATE INDEX by_end ON windows (ends);
+             CREATE TABLE history (id BLOB, n INTEGER, record BLOB, PRIMARY KEY (id, n)) WITHOUT ROWID;
+             CREATE TABLE pending (n INTEGER PRIMARY KEY, record BLOB);
+             CREATE TABLE outbox (sink TEXT, n INTEGER, record BLOB, PRIMARY KEY (sink, n)) WITHOUT ROWID;",
+        )
+        .unwrap();
+    let record = vec![0x5au8; 700];
+    let rounds = (0..ROUNDS).map(|round| {
+        timed(|| {
+            let txn = sqlite.transaction().unwrap();
+            {
+                let mut alert = txn.prepare_cached("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)").unwrap();
+                let mut tally = txn.prepare_cached("INSERT INTO tallies VALUES (?, 0, ?, 1, ?)").unwrap();
+                let mut window = txn.prepare_cached("INSERT INTO windows VALUES (?, ?, ?, ?)").unwrap();
+                let mut history = txn.prepare_cached("INSERT INTO history VALUES (?, 1, ?)").unwrap();
+                let mut pending = txn.prepare_cached("INSERT INTO pending VALUES (?, ?)").unwrap();
+                let mut outbox = txn.prepare_cached("INSERT INTO outbox VALUES (?, ?, ?)").unwrap();
+                for n in round * BATCH..(round + 1) * BATCH {
+                    let hash = blake3::hash(&n.to_be_bytes());
+                    let (id, time) = (&hash.as_bytes()[..16], 1_700_000_000_000 + n as i64);
+                    let key = format!("1208271f-{n}-{}", n * 7919);
+                    alert.execute((id, "deleted-executable", time, key, &record)).unwrap();
+                    tally.execute((id, time, time)).unwrap();
+                    window.execute((&hash.as_bytes()[..], id, time, time + 1)).unwrap();
+                    history.execute((id, &record[..40])).unwrap();
+                    pending.execute((n as i64, &record[..240])).unwrap();
+                    outbox.execute(("stdout", n as i64, &record[..24])).unwrap();
+                    outbox.execute(("file", n as i64, &record[..24])).unwrap();
+                }
+            }
+            txn.commit().unwrap();
+        })
+    });
+    let other = median(rounds.collect());
+    println!("{BATCH} new alerts, {bytes} bytes with all indexes: {:?}, {:?} CPU", ours.0, ours.1);
+    println!(
+        "  append + fdatasync of the same bytes: {:?}; ratio {:.2} (goal: at most 4.5)",
+        raw.0,
+        ratio(ours.0, raw.0)
+    );
+    println!(
+        "  SQLite, synchronous=FULL: {:?}, {:?} CPU; ratio of CPU {:.2} (goal: at most 1.3)",
+        other.0,
+        other.1,
+        ratio(ours.1, other.1)
+    );
+}
+
+fn pending(n: u64) -> PendingEntry {
+    PendingEntry {
+        epoch: [7; 16],
+        n,
+        time_ms: 1_700_000_000_000 + n as i64,
+        actor: "agent".into(),
+        action: "alert.raised".into(),
+        subject: format!("{n:032x}"),
+        payload: vec![0x7b; 220],
+    }
+}
+
+fn ledger(directory: &Path, leaves: u64) {
+    let mut ledger = Ledger::open(directory).unwrap();
+    let batches = |from: u64| (from..from + BATCH).map(|n| pending(n + 1)).collect::<Vec<_>>();
+    let rounds = (0..ROUNDS).map(|round| {
+        let batch = batches(round * BATCH);
+        timed(|| {
+            ledger.append(&batch).unwrap();
+        })
+    });
+    let ours = median(rounds.collect());
+    let stored: Vec<Vec<u8>> =
+        ledger.reader().entries(1..=BATCH).unwrap().iter().map(|entry| entry.to_stored()).collect();
+    let raw = redb::Database::create(directory.join("raw.redb")).unwrap();
+    let table: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("t");
+    let payloads: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("p");
+    let rounds = (0..ROUNDS).map(|round| {
+        timed(|| {
+            let txn = raw.begin_write().unwrap();
+            {
+                let (mut table, mut payloads) =
+                    (txn.open_table(table).unwrap(), txn.open_table(payloads).unwrap());
+                for (n, bytes) in stored.iter().enumerate() {
+                    table.insert(round * BATCH + n as u64, bytes.as_slice()).unwrap();
+                    payloads.insert(round * BATCH + n as u64, [0x7b; 220].as_slice()).unwrap();
+                }
+            }
+            txn.commit().unwrap();
+        })
+    });
+    let plain = median(rounds.collect());
+    println!(
+        "ledger, {BATCH} entries: {:?}; raw records {:?}; ratio {:.2} (goal: at least 0.4)",
+        ours.0,
+        plain.0,
+        ratio(plain.0, ours.0)
+    );
+
+    let mut size = ROUNDS * BATCH;
+    let path = directory.join(store::LEDGER_FILE);
+    drop(ledger);
+    let verified = median(
+        (0..5)
+            .map(|_| timed(|| assert_eq!(verify(&path, &Trust::default()).unwrap().findings, [])))
+            .collect(),
+    );
+    let hashed = median(
+        (0..5)
+            .map(|_| {
+                timed(|| {
+                    for n in 0..size {
+                        let bytes = &stored[(n % BATCH) as usize];
+                        std::hint::black_box((
+                            blake3::hash(&bytes[..bytes.len() - 32]),
+                            blake3::hash(&[0x7b; 220]),
+                            Sha256::digest(bytes),
+                            Sha256::digest([0u8; 65]),
+                        ));
+                    }
+                })
+            })
+            .collect(),
+    );
+    println!(
+        "verify {size} entries: {:?}; hashing alone {:?}; ratio {:.2} (goal: at least 0.65)",
+        verified.0,
+        hashed.0,
+        ratio(hashed.0, verified.0)
+    );
+
+    let mut ledger = Ledger::open(directory).unwrap();
+    while size < leaves {
+        ledger.append(&batches(size)).unwrap();
+        size += BATCH;
+    }
+    let one = median(
+        (0..21)
+            .map(|n| {
+                timed(|| {
+                    ledger.append(&[pending(size + n + 1)]).unwrap();
+                })
+            })
+            .collect(),
+    );
+    let mut tree = MerkleTree::<TreeSha256>::new();
+    let mut all: Vec<[u8; 32]> = (0..leaves).map(|n| Sha256::digest(n.to_le_bytes()).into()).collect();
+    tree.append(&mut all);
+    tree.commit();
+    let theirs = median(
+        (0..3)
+            .map(|n| {
+                timed(|| {
+                    tree.insert(Sha256::digest([n]).into()).commit();
+                    std::hint::black_box(tree.root());
+                })
+            })
+            .collect(),
+    );
+    println!(
+        "one entry with its root at {leaves}: {:?} durable, {:?} CPU; rs_merkle {:?}; ratio of CPU {:.0} (goal: at least 1000)",
+        one.0,
+        one.1,
+        theirs.0,
+        ratio(theirs.1, one.1)
+    );
+}
+
+fn history(directory: &Path) {
+    let mut history = History::open(directory).unwrap();
+    let columns: Vec<&str> = Observed::columns().collect();
+    let process = |n: u64, tick: i64| {
+        let value = |name: &&str| -> Value<'static> {
+            match *name {
+                "start_key" => format!("1208271f-{n}-{}", n * 7919).into(),
+                "pid" => n.into(),
+                "name" => "worker".into(),
+                "path" => "/usr/bin/worker".into(),
+                "cmdline" => format!("/usr/bin/worker --number {n}").into(),
+                "user_time" => {
+                    if n.is_multiple_of(7) {
+                        tick.into()
+                    } else {
+                        0.into()
+                    }
+                }
+                _ => 0.into(),
+            }
+        };
+        Observed::of_row(&columns.iter().map(value).collect::<Vec<_>>()).unwrap()
+    };
+    // A thousand processes of which a hundred are others at each look: a life, and a value in each block, are records.
+    for tick in 0..1000u64 {
+        let seen: Vec<Observed> = (tick * 100..tick * 100 + 1000).map(|n| process(n, tick as i64)).collect();
+        history.observe(1_700_000_000_000 + tick as i64 * 30_000, &seen).unwrap();
+    }
+    let reader = history.reader();
+    let looks = (0..101u64).map(|n| {
+        let key = format!("1208271f-{}-{}", n * 997, n * 997 * 7919);
+        timed(|| assert!(reader.life(key.as_bytes()).unwrap().is_some()))
+    });
+    let look = median(looks.collect());
+    let stats = reader.stats().unwrap();
+    println!(
+        "one life among {} lives, 1000 looks at 1000 processes: {:?} (goal: below 10 ms)",
+        stats.lives, look.0
+    );
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it runs.
+    let leaves = if std::env::args().any(|argument| argument == "--test") { 30_000 } else { 1_000_000 };
+    let directory =
+        tempfile::tempdir_in(std::env::var_os("BENCH_DIR").unwrap_or_else(|| "target".into())).unwrap();
+    let within = |name: &str| {
+        let path = directory.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    alerts(&within("alerts"));
+    ledger(&within("ledger"), leaves);
+    history(&within("history"));
+}
