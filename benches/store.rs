@@ -281,6 +281,22 @@ fn ledger(directory: &Path, leaves: u64) {
             })
             .collect(),
     );
+    let batch = median(
+        (0..5)
+            .map(|n| {
+                let from = size + 21 + n * BATCH;
+                let batch: Vec<_> = (from..from + BATCH).map(|n| pending(n + 1)).collect();
+                timed(|| {
+                    ledger.append(&batch).unwrap();
+                })
+            })
+            .collect(),
+    );
+    println!(
+        "of a batch of {BATCH} there: {:?} CPU an entry; ratio of rs_merkle's CPU {:.0}",
+        batch.1 / BATCH as u32,
+        ratio(theirs.1, batch.1 / BATCH as u32)
+    );
     println!(
         "one entry with its root at {leaves}: {:?} durable, {:?} CPU; rs_merkle {:?}; ratio of CPU {:.0} (goal: at least 1000)",
         one.0,
