@@ -1,5 +1,6 @@
 //! Whether a ledger is what was written, from its file and from what was kept elsewhere.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -122,6 +123,39 @@ struct Walk<'v> {
     last: (u64, Hash),
     /// Sizes that somebody remembers, with what the entries give for them.
     remembered: BTreeMap<u64, (Hash, Hash)>,
+    payloads: Rows<u64, &'static [u8]>,
+    /// The nodes of each level that was reached.
+    nodes: Vec<Rows<(u8, u64), Hash>>,
+}
+
+/// Rows of a table in their order, beside a walk in the same order: cheaper than a lookup each.
+struct Rows<K: redb::Key + 'static, V: redb::Value + 'static> {
+    rows: redb::Range<'static, K, V>,
+    ahead: Option<(redb::AccessGuard<'static, K>, redb::AccessGuard<'static, V>)>,
+}
+
+impl<K: redb::Key + 'static, V: redb::Value + 'static> Rows<K, V> {
+    fn of(rows: redb::Range<'static, K, V>) -> Rows<K, V> {
+        Rows { rows, ahead: None }
+    }
+
+    /// The row of which the key compares as equal; those before it are passed over.
+    fn seek(
+        &mut self,
+        compare: impl Fn(K::SelfType<'_>) -> Ordering,
+    ) -> Result<Option<redb::AccessGuard<'static, V>>, redb::StorageError> {
+        loop {
+            if self.ahead.is_none() {
+                self.ahead = self.rows.next().transpose()?;
+            }
+            let Some((key, _)) = &self.ahead else { return Ok(None) };
+            match compare(key.value()) {
+                Ordering::Less => self.ahead = None,
+                Ordering::Equal => return Ok(self.ahead.take().map(|(_, value)| value)),
+                Ordering::Greater => return Ok(None),
+            }
+        }
+    }
 }
 
 impl<'v> Walk<'v> {
@@ -129,7 +163,9 @@ impl<'v> Walk<'v> {
         let head = view.head()?;
         let last = (0, genesis(&head.ledger));
         let (findings, remembered) = (Vec::new(), BTreeMap::new());
-        Ok(Walk { view, head, findings, frontier: Frontier::default(), last, remembered })
+        let payloads = view.payloads.range(0..).map_err(|e| StoreError::of(view.path, e))?;
+        let (payloads, nodes) = (Rows::of(payloads), Vec::new());
+        Ok(Walk { view, head, findings, frontier: Frontier::default(), last, remembered, payloads, nodes })
     }
 
     fn find(&mut self, kind: FindingKind, sequence: impl Into<Option<u64>>, sentence: impl Into<String>) {
@@ -265,10 +301,18 @@ impl<'v> Walk<'v> {
             }
             Ok(entry) => self.sound_entry(place, &entry)?,
         }
-        let (nodes, path) = (&self.view.nodes, self.view.path);
+        let (view, path, nodes) = (self.view, self.view.path, &mut self.nodes);
         let mut wrong = Vec::new();
         self.frontier.push(leaf_hash(stored), |level, index, hash| {
-            let node = nodes.get((level, index)).map_err(|e| StoreError::of(path, e))?;
+            // Levels are reached one after the other, from 1.
+            if nodes.len() < usize::from(level) {
+                let of_level = view.nodes.range((level, 0)..=(level, u64::MAX));
+                nodes.push(Rows::of(of_level.map_err(|e| StoreError::of(path, e))?));
+            }
+            let node = match nodes.get_mut(usize::from(level) - 1) {
+                Some(rows) => rows.seek(|key| key.1.cmp(&index)).map_err(|e| StoreError::of(path, e))?,
+                None => None,
+            };
             if node.is_none_or(|node| node.value() != *hash) {
                 wrong.push(format!("tree node {index} of level {level} is not what the entries give"));
             }
@@ -294,7 +338,7 @@ impl<'v> Walk<'v> {
             };
             self.find(FindingKind::ChainBroken, place, sentence);
         }
-        let payload = self.view.payloads.get(place).map_err(|e| StoreError::of(path, e))?;
+        let payload = self.payloads.seek(|key| key.cmp(&place)).map_err(|e| StoreError::of(path, e))?;
         if payload.is_none_or(|payload| *blake3::hash(payload.value()).as_bytes() != entry.payload_hash) {
             self.find(FindingKind::PayloadChanged, place, format!("the payload of entry {place} is another"));
         }
