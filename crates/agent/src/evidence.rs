@@ -40,7 +40,8 @@ const OF_FILE: &[(&str, &str)] = &[
     ("hash", "SELECT path, sha256, blake3 FROM hash WHERE path = :path"),
 ];
 
-/// Gathers what is known about a finding now. What cannot be known is left out.
+/// Gathers what is known about a finding now. What a failure hid is told in the section
+/// `missing`.
 pub(crate) fn gather(engine: &mut Engine, row: &NamedRow) -> Evidence {
     let of_row = |name: &str| {
         let found = row.iter().find(|(column, _)| column.eq_ignore_ascii_case(name));
@@ -48,6 +49,7 @@ pub(crate) fn gather(engine: &mut Engine, row: &NamedRow) -> Evidence {
     };
     let (pid, start_key, path) = (of_row("pid"), of_row("start_key"), of_row("path"));
     let mut evidence = Evidence::default();
+    let mut missing: Vec<NamedRow> = Vec::new();
     let questions = match (&pid, &path) {
         (Value::Int(pid), _) if *pid > 0 => OF_PROCESS,
         (_, Value::Text(path)) if path.first() == Some(&b'/') => OF_FILE,
@@ -67,8 +69,17 @@ pub(crate) fn gather(engine: &mut Engine, row: &NamedRow) -> Evidence {
                     evidence.sections.push(((*section).to_owned(), rows));
                 }
             }
-            Err(error) => tracing::debug!(section, error = error.message, "evidence is not there"),
+            Err(error) => {
+                tracing::debug!(section, error = error.message, "evidence is not there");
+                missing.push(vec![
+                    ("section".to_owned(), Value::Text(section.as_bytes().to_vec().into())),
+                    ("why".to_owned(), Value::Text(error.message.into_bytes().into())),
+                ]);
+            }
         }
+    }
+    if !missing.is_empty() {
+        evidence.sections.push(("missing".to_owned(), missing));
     }
     // The image is that of whoever has the pid now: without the process beside it, it proves nothing.
     if !evidence.sections.iter().any(|(name, _)| name == "process") {

@@ -33,6 +33,23 @@ fn steady(before: HashMap<i64, String>, after: &HashMap<i64, String>) -> HashMap
     before.into_iter().filter(|(pid, line)| after.get(pid) == Some(line)).collect()
 }
 
+/// Compares until each process agreed at least once: one that changes to and fro between two readings of ps may differ
+/// from both, but not time after time. `differ` tells how, for each process that does.
+#[track_caller]
+fn agree(mut differ: impl FnMut() -> HashMap<i64, String>) {
+    const ROUNDS: usize = 10;
+    let mut wrong = differ();
+    for _ in 1..ROUNDS {
+        if wrong.is_empty() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let again = differ();
+        wrong.retain(|pid, _| again.contains_key(pid));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 fn ours(sql: &str) -> HashMap<i64, String> {
     let rows = Machine::unmasked().answer(sql).rows;
     rows.iter().map(|row| (row[0].as_int().unwrap(), line(&row[1..]))).collect()
@@ -62,25 +79,28 @@ fn processes_are_those_of_ps() {
         return;
     }
     let company = company();
-    // What was just started may still become another program: asked again until it came to rest.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    let (ours, steady) = loop {
+    // What was just started may still become another program.
+    wait_for("the company to come to rest", || {
+        let (before, after) = (ps(FIXED, 13), ps(FIXED, 13));
+        let steady = steady(before, &after);
+        company.iter().all(|process| steady.contains_key(&process.pid()))
+    });
+    agree(|| {
         let before = ps(FIXED, 13);
         let ours = ours(&format!("SELECT pid, {COLUMNS} FROM processes"));
-        let steady = steady(before, &ps(FIXED, 13));
-        if company.iter().all(|process| steady.contains_key(&process.pid())) {
-            break (ours, steady);
-        }
-        assert!(std::time::Instant::now() < deadline, "{steady:?}");
-    };
-    for (pid, theirs) in steady {
-        // ps marks a zombie's name, and has no nice value for a real-time process.
-        let theirs = theirs.trim_end_matches(" <defunct>");
-        let ours = ours.get(&pid).unwrap_or_else(|| panic!("{pid} is missing: {theirs}"));
-        let same =
-            ours.split('|').zip(theirs.split('|')).all(|(ours, theirs)| ours == theirs || theirs == "-");
-        assert!(same, "pid {pid}\n ours  {ours}\n theirs {theirs}");
-    }
+        let different = |(pid, theirs): (i64, String)| {
+            // ps marks a zombie's name, and has no nice value for a real-time process.
+            let theirs = theirs.trim_end_matches(" <defunct>");
+            let ours = ours.get(&pid).map_or("missing", String::as_str);
+            let same = ours.split('|').count() == theirs.split('|').count()
+                && ours
+                    .split('|')
+                    .zip(theirs.split('|'))
+                    .all(|(ours, theirs)| ours == theirs || theirs == "-");
+            (!same).then(|| (pid, format!("ours {ours}, theirs {theirs}")))
+        };
+        steady(before, &ps(FIXED, 13)).into_iter().filter_map(different).collect()
+    });
 }
 
 #[test]
@@ -89,20 +109,24 @@ fn command_lines_are_those_of_ps() {
         return;
     }
     let _company = company();
-    let before = ps("args=", 1);
-    let ours = ours("SELECT pid, cmdline FROM processes WHERE cmdline <> ''");
     let mut compared = 0;
-    for (pid, theirs) in steady(before, &ps("args=", 1)) {
-        // ps masks what a terminal could not show, and puts a name in brackets where there are no arguments.
-        let Some(ours) = ours.get(&pid) else {
-            assert!(theirs.starts_with('[') || theirs.ends_with("<defunct>"), "{pid}: {theirs}");
-            continue;
-        };
-        if ours.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            assert_eq!(ours.trim(), theirs.trim(), "{pid}");
+    agree(|| {
+        let before = ps("args=", 1);
+        let ours = ours("SELECT pid, cmdline FROM processes WHERE cmdline <> ''");
+        let different = |(pid, theirs): (i64, String)| {
+            // ps masks what a terminal could not show, and puts a name in brackets where there are no arguments.
+            let Some(ours) = ours.get(&pid) else {
+                let same = theirs.starts_with('[') || theirs.ends_with("<defunct>");
+                return (!same).then(|| (pid, format!("missing, theirs {theirs}")));
+            };
+            if !ours.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+                return None;
+            }
             compared += 1;
-        }
-    }
+            (ours.trim() != theirs.trim()).then(|| (pid, format!("ours {ours}, theirs {theirs}")))
+        };
+        steady(before, &ps("args=", 1)).into_iter().filter_map(different).collect()
+    });
     assert!(compared > 3);
 }
 
@@ -133,22 +157,25 @@ fn memory_and_cpu_time_are_those_of_ps() {
         return;
     }
     let _company = company();
-    let before = ps("vsz=,rss=,times=", 3);
-    let ours = ours(
-        "SELECT pid, total_size / 1024, resident_size / 1024, (user_time + system_time) / 1000 FROM processes",
-    );
-    for (pid, theirs) in steady(before, &ps("vsz=,rss=,times=", 3)) {
-        let numbers = |line: &str| -> Vec<i64> { line.split('|').map(|n| n.parse().unwrap_or(0)).collect() };
-        let Some(ours) = ours.get(&pid) else { continue };
-        let (ours, theirs) = (numbers(ours), numbers(&theirs));
-        assert_eq!(ours[0], theirs[0], "total_size of {pid}");
-        // The kernel counts resident pages per processor, and its two files add them up at different times.
-        assert!(
-            (ours[1] - theirs[1]).abs() <= 1024 + theirs[1] / 10,
-            "resident_size of {pid}: {ours:?} {theirs:?}"
+    let mut compared = 0;
+    agree(|| {
+        let before = ps("vsz=,rss=,times=", 3);
+        let ours = ours(
+            "SELECT pid, total_size / 1024, resident_size / 1024, (user_time + system_time) / 1000 FROM processes",
         );
-        assert!((ours[2] - theirs[2]).abs() <= 1, "CPU time of {pid}: {ours:?} {theirs:?}");
-    }
+        let numbers = |line: &str| -> Vec<i64> { line.split('|').map(|n| n.parse().unwrap_or(0)).collect() };
+        let different = |(pid, theirs): (i64, String)| {
+            let (ours, theirs) = (numbers(ours.get(&pid)?), numbers(&theirs));
+            compared += 1;
+            // The kernel counts resident pages per processor, and its two files add them up at different times.
+            let same = ours[0] == theirs[0]
+                && (ours[1] - theirs[1]).abs() <= 1024 + theirs[1] / 10
+                && (ours[2] - theirs[2]).abs() <= 1;
+            (!same).then(|| (pid, format!("ours {ours:?}, theirs {theirs:?}")))
+        };
+        steady(before, &ps("vsz=,rss=,times=", 3)).into_iter().filter_map(different).collect()
+    });
+    assert!(compared > 3);
 }
 
 #[test]

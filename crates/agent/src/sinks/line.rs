@@ -6,27 +6,40 @@ use model::{Alert, NamedRow, Value, json};
 pub(super) const LINE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a text in a row that had to be cut.
 const CUT_BYTES: usize = 512;
+/// Bytes to which the texts of the evidence are cut, as much as has to be.
+const EVIDENCE_CUTS: [usize; 4] = [4096, 1024, CUT_BYTES, 128];
 
-/// The line of an alert, below [`LINE_BYTES_MAX`]: evidence that does not fit is left out, which the line says, and
-/// the whole of it is in the table `alerts`.
+/// The line of an alert, below [`LINE_BYTES_MAX`]. Of evidence that does not fit, first long texts are cut, then whole
+/// sections left out, the last first; the line says so, and all of it is in the table `alerts`.
 pub(super) fn line(alert: &Alert) -> String {
-    let whole = written(alert, &alert.row, true);
-    if whole.len() < LINE_BYTES_MAX {
+    let written = |row: &NamedRow, sections: &[Section], cut| written(alert, row, sections, cut);
+    let fits = |line: &String| line.len() < LINE_BYTES_MAX;
+    let whole = written(&alert.row, &alert.evidence.sections, false);
+    if fits(&whole) {
         return whole;
     }
-    let bare = written(alert, &alert.row, false);
-    if bare.len() < LINE_BYTES_MAX {
-        return bare;
+    for bytes in EVIDENCE_CUTS {
+        let shorter =
+            |(name, rows): &Section| (name.clone(), rows.iter().map(|row| cut(row, bytes)).collect());
+        let sections: Vec<Section> = alert.evidence.sections.iter().map(shorter).collect();
+        let fewest = if Some(&bytes) == EVIDENCE_CUTS.last() { 0 } else { sections.len() };
+        let mut fewer = (fewest..=sections.len()).rev().map(|n| written(&alert.row, &sections[..n], true));
+        if let Some(line) = fewer.find(fits) {
+            return line;
+        }
     }
     let mut bytes = CUT_BYTES;
     loop {
-        let line = written(alert, &cut(&alert.row, bytes), false);
-        if line.len() < LINE_BYTES_MAX || bytes == 0 {
+        let line = written(&cut(&alert.row, bytes), &[], true);
+        if fits(&line) || bytes == 0 {
             return line;
         }
         bytes /= 2;
     }
 }
+
+/// A part of the evidence: its name and its rows.
+type Section = (String, Vec<NamedRow>);
 
 /// A row whose texts are cut to so many bytes, and its columns to so many.
 fn cut(row: &NamedRow, bytes: usize) -> NamedRow {
@@ -56,7 +69,7 @@ fn object(row: &NamedRow, out: &mut String) {
     json::push_row(row.iter().map(|(name, value)| (name.as_str(), value)), out);
 }
 
-fn written(alert: &Alert, row: &NamedRow, with_evidence: bool) -> String {
+fn written(alert: &Alert, row: &NamedRow, sections: &[Section], is_cut: bool) -> String {
     let mut out = String::from("{\"time\":");
     let since = std::time::Duration::from_millis(u64::try_from(alert.first_ms).unwrap_or(0));
     json::push_string(&model::rfc3339(std::time::UNIX_EPOCH + since), &mut out);
@@ -72,20 +85,19 @@ fn written(alert: &Alert, row: &NamedRow, with_evidence: bool) -> String {
     }
     out.push_str("],\"row\":");
     object(row, &mut out);
-    if with_evidence {
-        out.push_str(",\"evidence\":{");
-        for (n, (name, rows)) in alert.evidence.sections.iter().enumerate() {
+    out.push_str(",\"evidence\":{");
+    for (n, (name, rows)) in sections.iter().enumerate() {
+        out.push_str(if n > 0 { "," } else { "" });
+        json::push_string(name, &mut out);
+        out.push_str(":[");
+        for (n, row) in rows.iter().enumerate() {
             out.push_str(if n > 0 { "," } else { "" });
-            json::push_string(name, &mut out);
-            out.push_str(":[");
-            for (n, row) in rows.iter().enumerate() {
-                out.push_str(if n > 0 { "," } else { "" });
-                object(row, &mut out);
-            }
-            out.push(']');
+            object(row, &mut out);
         }
-        out.push('}');
-    } else {
+        out.push(']');
+    }
+    out.push('}');
+    if is_cut {
         out.push_str(",\"cut\":true");
     }
     text("rule_version", &alert.rule_version, &mut out);
@@ -132,8 +144,32 @@ pub(super) mod tests {
                 let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
                 assert_eq!(parsed["id"], "07".repeat(16));
                 assert_eq!(parsed["time"], "1970-01-01T00:00:01.000Z");
-                assert!(parsed["evidence"].is_object() || parsed["cut"] == true);
+                assert!(parsed["evidence"].is_object());
             }
         }
+    }
+
+    #[test]
+    fn of_long_evidence_the_texts_are_cut_before_a_section_is_left_out() {
+        let row = |bytes: usize| vec![("cmdline".to_owned(), Value::Text(vec![b'x'; bytes].into()))];
+        let evidence = |ancestors: usize| Evidence {
+            sections: vec![
+                ("process".into(), vec![row(9)]),
+                ("ancestors".into(), vec![row(30_000); ancestors]),
+                ("image".into(), vec![row(64)]),
+            ],
+        };
+        let parsed = |ancestors| -> serde_json::Value {
+            serde_json::from_str(&line(&alert(Vec::new(), evidence(ancestors)))).unwrap()
+        };
+        for (ancestors, bytes) in [(1, 4096), (10, 1024), (32, 128)] {
+            let line = parsed(ancestors);
+            assert_eq!(line["cut"], true);
+            assert_eq!(line["evidence"]["process"][0]["cmdline"], "x".repeat(9));
+            assert_eq!(line["evidence"]["ancestors"][0]["cmdline"], "x".repeat(bytes));
+            assert!(line["evidence"]["image"].is_array());
+        }
+        let line = parsed(200);
+        assert!(line["evidence"]["process"].is_array() && line["evidence"]["ancestors"].is_null(), "{line}");
     }
 }
