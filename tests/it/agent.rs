@@ -65,6 +65,12 @@ impl Agent {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Whether it ended, and by a signal.
+    pub(crate) fn killed(&mut self) -> Option<bool> {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.child.try_wait().unwrap().map(|status| status.signal().is_some())
+    }
+
     /// Whether it ended, and well.
     pub(crate) fn ended(&mut self) -> Option<bool> {
         self.child.try_wait().unwrap().map(|status| status.success())
@@ -192,22 +198,30 @@ fn a_bad_rule_is_refused_with_its_line_and_the_others_run() {
     let cross = "SELECT a.pid AS key FROM processes a CROSS JOIN processes b CROSS JOIN processes c CROSS JOIN processes d \
                  WHERE a.nice + b.nice + c.nice + d.nice = 12345 UNION ALL SELECT line FROM file_lines WHERE";
     with("cross", "SELECT line AS key FROM file_lines WHERE", cross);
+    // Its plan tells nothing of how long it goes on, and in its test nothing is there to begin with.
+    let endless = "SELECT (WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) FROM r) AS key \
+                   FROM processes WHERE pid = 1 UNION ALL SELECT line FROM file_lines WHERE";
+    with("endless", "SELECT line AS key FROM file_lines WHERE", endless);
     fs::write(&place.feed, "one\n").unwrap();
     let agent = Agent::start(place.directory.path(), &place.rules, &["--timeout", "500ms"]);
     until("the good rule found something", || agent.stdout().contains("\"key\":\"one\"").then_some(()));
     let refused = agent.query("SELECT path, error FROM rules WHERE status = 'refused' ORDER BY path");
-    assert_eq!(refused.len(), 5, "{refused:?}");
+    assert_eq!(refused.len(), 6, "{refused:?}");
+    let dear =
+        refused.iter().find(|row| row["path"].as_str().is_some_and(|path| path.contains("cross"))).unwrap();
+    assert!(dear["error"].as_str().unwrap().contains("a × 300, b × 300"), "{dear}");
     for row in &refused {
         let (path, error) = (row["path"].as_str().unwrap(), row["error"].as_str().unwrap());
         let place = error.strip_prefix(path).unwrap();
         assert!(place.trim_start_matches(':').starts_with(|c: char| c.is_ascii_digit()), "{error}");
     }
-    let over = until("the cross join is ended at its budget", || {
-        let rows = agent.query("SELECT over_budget, error FROM rules WHERE id = 'cross' AND over_budget > 0");
+    let over = until("the endless one is ended at its budget", || {
+        let rows =
+            agent.query("SELECT over_budget, error FROM rules WHERE id = 'endless' AND over_budget > 0");
         rows.first().cloned()
     });
     assert!(over["error"].as_str().unwrap().contains("500"), "{over}");
-    let runs = agent.query("SELECT outcome FROM rule_runs WHERE rule = 'cross'");
+    let runs = agent.query("SELECT outcome FROM rule_runs WHERE rule = 'endless'");
     assert!(runs.iter().any(|run| run["outcome"] == "over budget"));
     agent.stop();
 }

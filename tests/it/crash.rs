@@ -15,12 +15,23 @@ const POINTS: &[&str] = &[
     "state.commit.before",
     "state.commit.after",
     "state.create",
+    "state.retain",
+    "history.commit.before",
+    "history.commit.after",
+    "history.retain",
     "ledger.commit.before",
     "ledger.commit.after",
     "ledger.drained",
     "file.sync",
     "file.rotate",
     "sink.taken",
+];
+
+/// Settings under which retention has something to do at every start.
+const SHORT_MEMORY: &[(&str, &str)] = &[
+    ("DAEMONEYE_ALERTS_KEEP", "60"),
+    ("DAEMONEYE_HISTORY_EVERY", "1s"),
+    ("DAEMONEYE_HISTORY_KEEP_FOR", "2s"),
 ];
 
 /// A sequence that is the same in every run.
@@ -76,16 +87,16 @@ fn whenever_the_agent_is_killed_nothing_acknowledged_is_lost_or_comes_twice() {
             let name = POINTS[(cycle / 2) as usize % POINTS.len()];
             format!("{name}:{}", 1 + dice.roll(4))
         });
-        let env: Vec<(&str, &str)> =
-            point.iter().map(|point| ("DAEMONEYE_CRASH_AT", point.as_str())).collect();
+        let mut env = SHORT_MEMORY.to_vec();
+        env.extend(point.iter().map(|point| ("DAEMONEYE_CRASH_AT", point.as_str())));
         let mut agent = Agent::spawn(directory, &place.rules, &every, &env);
         let lives = Duration::from_millis(100 + dice.roll(900));
         let began = Instant::now();
-        while began.elapsed() < lives && agent.ended().is_none() {
+        while began.elapsed() < lives && agent.killed().is_none() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        if let Some(well) = agent.ended() {
-            assert!(!well && point.is_some(), "cycle {cycle}: it ended by itself: {}", agent.stderr());
+        if let Some(killed) = agent.killed() {
+            assert!(killed && point.is_some(), "cycle {cycle}: it ended by itself: {}", agent.stderr());
             died += 1;
             continue;
         }
@@ -105,7 +116,7 @@ fn whenever_the_agent_is_killed_nothing_acknowledged_is_lost_or_comes_twice() {
     }
     assert!(died > 0, "no planned death came");
 
-    let mut agent = Agent::spawn(directory, &place.rules, &every, &[]);
+    let mut agent = Agent::spawn(directory, &place.rules, &every, SHORT_MEMORY);
     agent.wait_until_ready();
     let wanted = &keys[keys.len().saturating_sub(FEED_LINES)..];
     until("every key of the feed is told", || {
@@ -117,7 +128,19 @@ fn whenever_the_agent_is_killed_nothing_acknowledged_is_lost_or_comes_twice() {
         let text = |name: &str| row[name].as_str().unwrap().to_owned();
         assert_eq!(ids.insert(text("key"), (text("id"), text("state"))), None, "{row}: a key has two alerts");
     }
+    // What retention took away stands in the ledger by name.
+    let mut retired = BTreeSet::new();
+    for row in agent.query("SELECT payload FROM audit_log WHERE action = 'alerts.retired'") {
+        for id in row["payload"].as_str().unwrap().lines() {
+            assert!(retired.insert(id.to_owned()), "{id} was taken away twice");
+        }
+    }
+    assert!(cycles < CYCLES || !retired.is_empty(), "nothing was ever taken away");
+    assert!(ids.values().all(|(id, _)| !retired.contains(id)));
     for (key, id) in acknowledged(&agent.stdout()) {
+        if retired.contains(&id) {
+            continue;
+        }
         let (kept, state) = ids.get(&key).unwrap_or_else(|| panic!("{key} was acknowledged and is lost"));
         assert_eq!(*kept, id, "{key}");
         assert!(state == "acknowledged" || !acked.contains(&id), "{key}: a change is lost");
@@ -128,14 +151,52 @@ fn whenever_the_agent_is_killed_nothing_acknowledged_is_lost_or_comes_twice() {
     let raised = agent
         .query("SELECT subject, count(*) AS n FROM audit_log WHERE action = 'alert.raised' GROUP BY subject");
     assert!(raised.iter().all(|row| row["n"] == 1), "{raised:?}");
-    assert_eq!(raised.len(), ids.len(), "each alert has one entry of the ledger");
+    assert_eq!(raised.len(), ids.len() + retired.len(), "each alert has one entry of the ledger");
+    assert!(!agent.query("SELECT 1 FROM process_history WHERE pid = 1").is_empty());
     println!(
-        "{cycles} cycles, {died} planned deaths, {} alerts, {} of them acknowledged",
+        "{cycles} cycles, {died} planned deaths, {} alerts, {} retired, {} acknowledged",
         ids.len(),
+        retired.len(),
         acked.len()
     );
     agent.stop();
     let damaged = fs::read_dir(directory.join("state")).unwrap().flatten();
     let damaged: Vec<_> = damaged.filter(|e| e.file_name().to_string_lossy().contains("damaged")).collect();
     assert!(damaged.is_empty(), "{damaged:?}");
+}
+
+#[test]
+fn a_migration_that_is_killed_at_every_commit_goes_on_where_it_was() {
+    let place = place();
+    let directory = place.directory.path();
+    let mut keys = Vec::new();
+    append(&place.feed, &mut keys, 20);
+    let all = "SELECT id, rule, title, state, count, \"row\", evidence FROM alerts ORDER BY id";
+    let agent = Agent::start(directory, &place.rules, &[]);
+    until("every alert is there", || (agent.query(all).len() == keys.len()).then_some(()));
+    let before = agent.query(all);
+    agent.stop();
+    // A later version, which brings the file forward three alerts at a time.
+    let later = [("DAEMONEYE_NEXT_FORM", "1")];
+    fs::remove_file(&place.feed).unwrap();
+    let mut died = 0;
+    for point in ["state.migrate.before:1", "state.migrate.after:1"].into_iter().cycle().take(8) {
+        let mut agent =
+            Agent::spawn(directory, &place.rules, &[], &[later[0], ("DAEMONEYE_CRASH_AT", point)]);
+        died += u32::from(until("it dies on the way", || agent.killed()));
+    }
+    assert_eq!(died, 8);
+    let mut agent = Agent::spawn(directory, &place.rules, &[], &later);
+    agent.wait_until_ready();
+    let steady = |rows: Vec<serde_json::Value>| -> Vec<String> {
+        rows.iter()
+            .map(|row| format!("{} {} {} {}", row["id"], row["title"], row["state"], row["row"]))
+            .collect()
+    };
+    assert_eq!(steady(agent.query(all)), steady(before));
+    agent.stop();
+    // The version of before leaves alone what it does not know.
+    let mut older = Agent::spawn(directory, &place.rules, &[], &[]);
+    until("it refuses", || older.ended());
+    assert!(older.stderr().contains("later version"), "{}", older.stderr());
 }

@@ -167,7 +167,7 @@ fn every_table_example_and_rule_gives_the_same_rows_as_in_this_process() {
         assert_same(&served.lines(&sql), &here.lines(&sql), &sql);
     }
     // Rules name the columns that they need, so preparing them on the served tables is half of the proof.
-    let shipped = detection::Pack::shipped(served.engine());
+    let shipped = detection::Pack::shipped(served.engine(), &detection::RuleLimits::default());
     assert!(shipped.faults.is_empty() && !shipped.rules.is_empty(), "{:?}", shipped.faults);
     for rule in &shipped.rules {
         assert_same(&served.lines(&rule.sql), &here.lines(&rule.sql), &rule.sql);

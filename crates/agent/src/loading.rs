@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use detection::Pack;
+use config::Config;
+use detection::{Pack, RuleLimits};
 use model::Rule;
 use store::RuleCard;
 use vtables::Engine;
@@ -28,6 +29,7 @@ pub(crate) struct Loading {
     directory: Option<PathBuf>,
     /// Every rule at this interval in place of its own.
     every: Option<Duration>,
+    limits: RuleLimits,
     rules: Vec<Rule>,
     /// The tables that each rule reads.
     reads: HashMap<String, String>,
@@ -37,12 +39,18 @@ pub(crate) struct Loading {
 }
 
 impl Loading {
-    /// The rules of a directory; else those that are installed; else those that come with the program.
-    pub(crate) fn of(directory: Option<PathBuf>, every: Option<Duration>, seed: u64) -> Loading {
-        let directory = directory.or_else(|| Some(PathBuf::from(INSTALLED)).filter(|path| path.is_dir()));
+    /// The rules of the configured directory; else those that are installed; else those that come with the program.
+    pub(crate) fn of(config: &Config, seed: u64) -> Loading {
+        let given = config.rules.value.clone();
+        let directory = given.or_else(|| Some(PathBuf::from(INSTALLED)).filter(|path| path.is_dir()));
+        let limits = RuleLimits {
+            nesting: usize::try_from(config.rule_nesting.value).unwrap_or(usize::MAX),
+            steps: config.rule_steps.value,
+        };
         Loading {
             directory,
-            every,
+            every: config.every.value,
+            limits,
             rules: Vec::new(),
             reads: HashMap::new(),
             cards: Vec::new(),
@@ -141,8 +149,8 @@ impl Loading {
 
     fn pack(&self, engine: &mut Engine) -> anyhow::Result<Pack> {
         match &self.directory {
-            Some(directory) => Ok(Pack::load(directory, engine)?),
-            None => Ok(Pack::shipped(engine)),
+            Some(directory) => Ok(Pack::load(directory, engine, &self.limits)?),
+            None => Ok(Pack::shipped(engine, &self.limits)),
         }
     }
 

@@ -158,7 +158,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     })?;
 
     let desk = Arc::new(Desk::new());
-    let mut loading = Loading::of(config.rules.value.clone(), config.every.value, seed);
+    let mut loading = Loading::of(config, seed);
     loading.start(&mut checking, &keeper, &desk, &health)?;
 
     let delivering = Arc::new(Orders::default());
@@ -254,6 +254,11 @@ impl Every {
         Every { interval, next: Instant::now() + interval }
     }
 
+    /// Has it due at once.
+    fn now(&mut self) {
+        self.next = Instant::now();
+    }
+
     fn is_due(&mut self) -> bool {
         let due = Instant::now() >= self.next;
         if due {
@@ -273,6 +278,8 @@ impl Agent<'_> {
     ) -> anyhow::Result<()> {
         let (mut flush, mut look, mut retain) =
             (Every::new(FLUSH_EVERY), Every::new(LOOK_EVERY), Every::new(RETAIN_EVERY));
+        // Much may have become old while no agent ran.
+        retain.now();
         loop {
             match self.signals.wait(TICK) {
                 Some(signals::Asked::End) => return Ok(()),
@@ -310,7 +317,10 @@ impl Agent<'_> {
                 self.keeper.flush();
             }
             if retain.is_due() {
-                self.keeper.note(self.keeper.state.retain(&self.limits, clock::now_ms(), RETAIN_SLICE));
+                let went = self.keeper.state.retain(&self.limits, clock::now_ms(), RETAIN_SLICE);
+                if self.keeper.note(went).is_some_and(|went| went.more) {
+                    retain.now();
+                }
             }
             if self.keeper.is_damaged() {
                 anyhow::bail!("the state file is damaged: start the agent again, which sets it aside");

@@ -29,6 +29,8 @@ pub const KEYS: &[Key] = &[
     key("every", "run every rule this often, in place of its own interval"),
     key("timeout", "what one run of a rule may take"),
     key("workers", "rules that run at once, 1 to 16"),
+    key("rule.nesting", "subqueries that a rule may have within each other, 0 to 32"),
+    key("rule.steps", "rows that a rule is expected to go through at most, as its plan tells"),
     key("format", "how alerts are written to standard output: `human` or `ndjson`"),
     key("file.path", "the file of alerts"),
     key("file.max_size", "bytes of that file before it is put away, such as 32MiB"),
@@ -93,6 +95,10 @@ pub struct Config {
     pub timeout: Setting<Duration>,
     /// Rules that run at once.
     pub workers: Setting<u64>,
+    /// Subqueries within each other.
+    pub rule_nesting: Setting<u64>,
+    /// Rows that a rule is expected to go through.
+    pub rule_steps: Setting<u64>,
     /// How alerts are written to standard output; as fits there for `None`.
     pub format: Setting<Option<Format>>,
     /// The file of alerts; one in the state directory for `None`.
@@ -136,6 +142,8 @@ impl Config {
             every: it.maybe("every", "", time)?,
             timeout: it.one("timeout", "30s", time)?,
             workers: it.one("workers", "2", |text| number(text, 1, 16))?,
+            rule_nesting: it.one("rule.nesting", "3", |text| number(text, 0, 32))?,
+            rule_steps: it.one("rule.steps", "100000000", |text| number(text, 1000, u64::MAX))?,
             format: it.maybe("format", "", format)?,
             file_path: it.maybe("file.path", "", path)?,
             file_max_size: it.one("file.max_size", "32MiB", |text| size(text, 64 << 10))?,

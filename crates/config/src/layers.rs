@@ -14,7 +14,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What the names in the environment begin with.
 const PREFIX: &str = "DAEMONEYE_";
 /// Names in the environment that begin so and are no keys.
-const OTHERS: &[&str] = &["DAEMONEYE_CRASH_AT", "DAEMONEYE_CRASH_CYCLES"];
+const OTHERS: &[&str] = &["DAEMONEYE_CRASH_AT", "DAEMONEYE_CRASH_CYCLES", "DAEMONEYE_NEXT_FORM"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

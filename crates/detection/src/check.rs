@@ -7,7 +7,7 @@ use vtables::{Engine, SqlError, Validated};
 
 use crate::source::{Place, Source};
 use crate::yaml::{At, DedupText, RuleText};
-use crate::{RuleFault, trial};
+use crate::{RuleFault, RuleLimits, trial};
 
 /// Characters of an id: it is a file name, a key of state and a word on a line.
 const ID_CHARS_MAX: usize = 64;
@@ -29,13 +29,17 @@ pub(crate) struct Loaded {
 }
 
 /// The rule of a file, or everything that is wrong with it. Its tests run once the rest holds.
-pub(crate) fn load(source: &Source, engine: &mut Engine) -> Result<Loaded, Vec<RuleFault>> {
+pub(crate) fn load(
+    source: &Source,
+    engine: &mut Engine,
+    limits: &RuleLimits,
+) -> Result<Loaded, Vec<RuleFault>> {
     let mut text = crate::yaml::parse(source).map_err(|fault| vec![*fault])?;
     // A block scalar ends with a line break, and one SQL text has one form.
     text.sql.value = text.sql.value.trim().to_owned();
     let mut check = Check { source, faults: Vec::new(), warnings: Vec::new() };
     let rule = check.header(&text);
-    let result = check.sql(&text, engine);
+    let result = check.sql(&text, engine, limits);
     if let (Some(rule), Some(result), true) = (rule, result, check.faults.is_empty()) {
         trial::run(&mut check, &text, &result, engine);
         if check.faults.is_empty() {
@@ -146,7 +150,7 @@ impl Check<'_> {
     }
 
     /// Has the engine check the SQL, and compares its columns with the header.
-    fn sql(&mut self, text: &RuleText, engine: &mut Engine) -> Option<Validated> {
+    fn sql(&mut self, text: &RuleText, engine: &mut Engine, limits: &RuleLimits) -> Option<Validated> {
         let result = match engine.validate(&text.sql.value) {
             Ok(result) => result,
             Err(error) => {
@@ -160,6 +164,8 @@ impl Check<'_> {
             let help = warning.help.clone();
             self.warnings.push(RuleFault { help, ..self.source.fault(place, &warning.message) });
         }
+        self.nesting(text, &result, limits);
+        self.cost(text, engine, limits);
         if let Some(name) = result.params.first() {
             let at = text.sql.value.find(name.as_str()).map(|at| at..at + name.len());
             let place = self.sql_place(&text.sql, at.as_ref());
@@ -184,6 +190,54 @@ impl Check<'_> {
             }
         }
         Some(result)
+    }
+
+    fn nesting(&mut self, text: &RuleText, result: &Validated, limits: &RuleLimits) {
+        // The outermost query is no subquery.
+        if let Some(bytes) = result.levels.get(limits.nesting + 1) {
+            let place = self.sql_place(&text.sql, Some(bytes));
+            let message = format!("subqueries stand within each other more than {} deep", limits.nesting);
+            self.fault(
+                place,
+                message,
+                "put inner ones first, side by side, with WITH name AS (…), or allow more with the setting rule.nesting",
+            );
+        }
+    }
+
+    fn cost(&mut self, text: &RuleText, engine: &mut Engine, limits: &RuleLimits) {
+        let estimate = match engine.estimate(&text.sql.value) {
+            Ok(estimate) => estimate,
+            Err(error) => {
+                let fault = self.sql_fault(&text.sql, &error);
+                self.faults.push(fault);
+                return;
+            }
+        };
+        if estimate.steps <= limits.steps as f64 {
+            return;
+        }
+        let mut product = 1.0;
+        let over = estimate.loops.iter().find(|inner| {
+            product *= inner.rows;
+            product > limits.steps as f64
+        });
+        let place = over.or(estimate.loops.last()).and_then(|inner| inner.place.clone());
+        let place = self.sql_place(&text.sql, place.as_ref());
+        let loops: Vec<String> =
+            estimate.loops.iter().map(|inner| format!("{} × {:.0}", inner.name, inner.rows)).collect();
+        let message = format!(
+            "it is expected to go through {:.1e} rows ({}), more than the {:.0e} that a rule may",
+            estimate.steps,
+            loops.join(", "),
+            limits.steps as f64,
+        );
+        self.fault(
+            place,
+            message,
+            "join on a column that both tables have, such as USING (pid), narrow a table with WHERE, or allow more \
+             with the setting rule.steps",
+        );
     }
 
     /// An engine's error at its place in this file.

@@ -18,5 +18,5 @@ mod yaml;
 pub use evaluate::{Evaluation, FINDING_BYTES_MAX, FINDINGS_MAX, evaluate};
 pub use fault::RuleFault;
 pub use files::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, PackError};
-pub use pack::Pack;
+pub use pack::{Pack, RuleLimits};
 pub use shipped::SHIPPED;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use collector::{Row, Table, int, key, real, repeated, required, text, unique};
-use detection::{FINDINGS_MAX, Pack, PackError, evaluate};
+use detection::{FINDINGS_MAX, Pack, PackError, RuleLimits, evaluate};
 use model::{Extent, Severity, Value};
 use vtables::{Engine, Here, Limits, Options};
 
@@ -71,7 +71,7 @@ tests:
 ";
 
 fn load(text: &str) -> Pack {
-    Pack::of_text("r.yaml", text, &mut engine(3))
+    Pack::of_text("r.yaml", text, &mut engine(3), &RuleLimits::default())
 }
 
 /// The faults of the good rule with one text in place of another.
@@ -342,6 +342,7 @@ fn a_test_that_needs_too_much_is_ended_by_name() {
         "r.yaml",
         GOOD.replace("SELECT pid, name\n  FROM things\n  WHERE load > 1", endless),
         &mut engine,
+        &RuleLimits::default(),
     );
     let message = pack.faults[0].to_string();
     assert!(message.starts_with("r.yaml:8:3: the test `fires` ended early: "), "{message}");
@@ -410,7 +411,7 @@ fn a_bad_rule_is_refused_alone() {
     std::fs::create_dir(at("sub/dir.yaml")).unwrap();
     std::os::unix::fs::symlink("..", at("sub/loop")).unwrap();
     std::os::unix::fs::symlink("nowhere", at("sub/dangling.yaml")).unwrap();
-    let pack = Pack::load(dir.path(), &mut engine(3)).unwrap();
+    let pack = Pack::load(dir.path(), &mut engine(3), &RuleLimits::default()).unwrap();
     assert_eq!(pack.rules.iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["heavy-thing"]);
     let prefix = format!("{}/", dir.path().display());
     let faults: Vec<String> = pack.faults.iter().map(|f| f.to_string().replace(&prefix, "")).collect();
@@ -433,11 +434,14 @@ fn a_bad_rule_is_refused_alone() {
 #[test]
 fn a_pack_that_is_not_there_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let error = |path: &Path| Pack::load(path, &mut engine(3)).unwrap_err();
+    let error = |path: &Path| Pack::load(path, &mut engine(3), &RuleLimits::default()).unwrap_err();
     assert!(matches!(error(dir.path()), PackError::Empty(_)));
     assert!(matches!(error(&dir.path().join("no")), PackError::Unreadable { .. }));
     write(dir.path().join("one.txt"), GOOD);
-    assert_eq!(Pack::load(&dir.path().join("one.txt"), &mut engine(3)).unwrap().rules.len(), 1);
+    assert_eq!(
+        Pack::load(&dir.path().join("one.txt"), &mut engine(3), &RuleLimits::default()).unwrap().rules.len(),
+        1
+    );
     let deep = (0..20).fold(dir.path().to_owned(), |path, _| path.join("d"));
     write(deep.join("a.yaml"), GOOD);
     assert!(matches!(error(dir.path()), PackError::TooLarge { .. }));
@@ -471,4 +475,54 @@ fn what_was_found_before_a_limit_stays_found() {
     );
     assert_eq!(found.findings.len(), 5);
     assert_eq!(found.failure.map(|f| f.kind), Some(vtables::ErrorKind::Limit(vtables::Limit::Rows)));
+}
+
+/// What is wrong with the good rule once its SQL is another.
+fn fault_of(sql: &str, limits: RuleLimits) -> Option<String> {
+    let text = GOOD.replace("SELECT pid, name\n  FROM things\n  WHERE load > 1", sql);
+    let pack = Pack::of_text("r.yaml", text, &mut engine(3), &limits);
+    pack.faults.first().map(ToString::to_string)
+}
+
+#[test]
+fn subqueries_deeper_than_allowed_are_refused_at_their_place() {
+    let nested = |depth: usize| {
+        let (open, close) = ("SELECT pid, name FROM (".repeat(depth), ")".repeat(depth));
+        format!("{open}SELECT pid, name FROM things WHERE load > 1{close}")
+    };
+    assert_eq!(fault_of(&nested(3), RuleLimits::default()), None);
+    let message = fault_of(&nested(4), RuleLimits::default()).unwrap();
+    assert!(
+        message.starts_with("r.yaml:8:95: subqueries stand within each other more than 3 deep"),
+        "{message}"
+    );
+    assert_eq!(fault_of(&nested(4), RuleLimits { nesting: 4, ..RuleLimits::default() }), None);
+    // Side by side they are no deeper.
+    let beside = "WITH a AS (SELECT pid FROM things), b AS (SELECT pid FROM a), c AS (SELECT pid FROM b), d AS (SELECT pid FROM c) \
+                  SELECT pid, name FROM things WHERE load > 1 AND pid IN (SELECT pid FROM d)";
+    assert_eq!(fault_of(beside, RuleLimits::default()), None);
+}
+
+#[test]
+fn a_join_whose_plan_goes_through_too_many_rows_is_refused_at_the_table_that_is_too_much() {
+    let limits = RuleLimits { steps: 500, ..RuleLimits::default() };
+    let dear = "SELECT a.pid, a.name FROM things a, things b, things c, things d WHERE a.load + b.load + c.load + d.load > 1";
+    let message = fault_of(dear, limits).unwrap();
+    assert!(message.starts_with("r.yaml:8:56: it is expected to go through 1.1e4 rows"), "{message}");
+    assert!(message.contains("(a × 10, b × 10, c × 10, d × 10), more than the 5e2"), "{message}");
+    let by_key = "SELECT a.pid, a.name FROM things a JOIN things b USING (pid) JOIN things c USING (pid) WHERE a.load > 1";
+    assert_eq!(fault_of(by_key, limits), None);
+    // What runs again for each row counts as often, also where it is no join.
+    let correlated = "SELECT pid, name FROM things a WHERE load > 1 AND EXISTS (SELECT 1 FROM things b, things c, things d \
+                      WHERE b.load + c.load + d.load > a.load)";
+    assert!(fault_of(correlated, limits).unwrap().contains("a × 10, "));
+    let once =
+        "SELECT pid, name FROM things a WHERE load > 1 AND 1 < (SELECT count(*) FROM things b, things c)";
+    assert!(!fault_of(once, limits).is_some_and(|message| message.contains("expected to go through")));
+    for endless in ["UNION ALL", "UNION"] {
+        let recursive = format!(
+            "WITH RECURSIVE r(n) AS (SELECT 1 {endless} SELECT n + 1 FROM r, things WHERE n < 9) SELECT pid, name FROM things, r WHERE load > 1"
+        );
+        assert!(fault_of(&recursive, limits).unwrap().contains("expected to go through"), "{recursive}");
+    }
 }

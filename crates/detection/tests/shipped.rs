@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use collector::{AnyTable, Host};
-use detection::{Pack, SHIPPED, evaluate};
+use detection::{Pack, RuleLimits, SHIPPED, evaluate};
 use vtables::{Engine, Here, Limits, Options};
 
 fn engine(host: Host) -> Engine {
@@ -14,7 +14,7 @@ fn engine(host: Host) -> Engine {
 
 #[test]
 fn every_shipped_rule_holds() {
-    let pack = Pack::shipped(&mut engine(Host::live()));
+    let pack = Pack::shipped(&mut engine(Host::live()), &RuleLimits::default());
     let wrong: Vec<String> = pack
         .faults
         .iter()
@@ -38,7 +38,7 @@ fn every_shipped_rule_holds() {
 #[test]
 fn every_shipped_rule_runs_on_this_machine() {
     let mut engine = engine(Host::live());
-    for rule in Pack::shipped(&mut engine).rules {
+    for rule in Pack::shipped(&mut engine, &RuleLimits::default()).rules {
         let found = evaluate(&rule, &mut engine, &Options::default());
         assert!(found.failure.is_none(), "{}: {:?}", rule.id, found.failure);
     }
@@ -48,8 +48,18 @@ fn every_shipped_rule_runs_on_this_machine() {
 fn a_machine_without_anything_gives_no_findings() {
     let nothing = tempfile::tempdir().unwrap();
     let mut engine = engine(Host::at(nothing.path()));
-    for rule in Pack::shipped(&mut engine).rules {
+    for rule in Pack::shipped(&mut engine, &RuleLimits::default()).rules {
         let found = evaluate(&rule, &mut engine, &Options::default());
         assert_eq!((found.findings, found.failure), (vec![], None), "{}", rule.id);
+    }
+}
+
+#[test]
+fn every_shipped_rule_is_far_below_what_a_rule_may_cost() {
+    let mut engine = engine(Host::live());
+    for rule in Pack::shipped(&mut engine, &RuleLimits::default()).rules {
+        let estimate = engine.estimate(&rule.sql).unwrap();
+        assert!(estimate.steps >= 1.0, "{}: {estimate:?}", rule.id);
+        assert!(estimate.steps < RuleLimits::default().steps as f64 / 100.0, "{}: {estimate:?}", rule.id);
     }
 }

@@ -136,7 +136,7 @@ unsafe impl<'vtab> VTab<'vtab> for TableVtab {
             aux: self.aux.clone(),
             scope: None,
             encoded: String::new(),
-            plan: Plan { used: 0, args: Vec::new(), limits: 0 },
+            plan: Plan { used: 0, rows: 0, args: Vec::new(), limits: 0 },
             source: Source::Empty,
             lookup: None,
             identity: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +15,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, Statement};
 
 use crate::bridge::{self, Planning, Shared};
+use crate::estimate::{self, Estimate};
 use crate::functions::{self, Clock};
 use crate::guard::{self, Checked};
 use crate::limits::{self, Limits};
@@ -63,6 +65,8 @@ pub struct Validated {
     pub tables: Vec<String>,
     /// Names of its parameters.
     pub params: Vec<String>,
+    /// Where the first query of each level of nesting begins, as bytes of the text: one for a query without subqueries.
+    pub levels: Vec<Range<usize>>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -177,7 +181,16 @@ impl Engine {
             columns: output_columns(&statement),
             tables: checked.tables.iter().map(|t| t.name.clone()).collect(),
             params: checked.params.clone(),
+            levels: checked.levels.clone(),
             warnings: checked.warnings.clone(),
+        })
+    }
+
+    /// What a statement is expected to take, without running it.
+    pub fn estimate(&mut self, sql: &str) -> Result<Estimate, SqlError> {
+        let checked = self.check(sql)?.checked;
+        estimate::estimate(&self.declared.connection, sql).map_err(|error| {
+            with_place(prepare_error(error, sql, &checked, &self.declared.catalog), sql, &checked)
         })
     }
 

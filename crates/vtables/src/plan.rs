@@ -26,6 +26,8 @@ pub(crate) struct Offer {
 pub(crate) struct Plan {
     /// Columns that may be read, as `colUsed` numbers them.
     pub used: u64,
+    /// Rows that one scan is expected to give.
+    pub rows: u64,
     /// The arguments of xFilter, in their order.
     pub args: Vec<Arg>,
     /// How many more arguments follow, whose sum is the number of rows that are wanted: LIMIT, and OFFSET.
@@ -101,7 +103,7 @@ pub(crate) fn choose(schema: &TableSchema, offers: &[Offer], used: u64) -> (Plan
         *place = Some(args.len());
     }
     let cost = cost(schema, &args);
-    (Plan { used, args, limits: 0 }, places, cost)
+    (Plan { used, rows: expected(schema, &args, cost), args, limits: 0 }, places, cost)
 }
 
 fn cost(schema: &TableSchema, args: &[Arg]) -> Cost {
@@ -143,6 +145,23 @@ fn cost(schema: &TableSchema, args: &[Arg]) -> Cost {
     }
 }
 
+/// Files that a pattern of paths is expected to find.
+const PATTERN_KEYS: u32 = 100;
+
+/// Rows that a scan will give. What SQLite is told is larger for patterns, so that it puts them outermost.
+fn expected(schema: &TableSchema, args: &[Arg], cost: Cost) -> u64 {
+    let pattern = |a: &Arg| a.by == By::Table && matches!(a.op, Op::Like | Op::Glob);
+    let keyed = args.iter().any(|a| a.by == By::Table && a.op == Op::Eq);
+    match schema.extent {
+        // Its scan ends in an error that says more.
+        _ if cost.cost == COST_WITHOUT_REQUIRED => 1,
+        Extent::PerKey { keys, rows } if !keyed && args.iter().any(pattern) => {
+            u64::from(keys.clamp(1, PATTERN_KEYS)) * u64::from(rows.max(1))
+        }
+        _ => u64::try_from(cost.rows).unwrap_or(1).max(1),
+    }
+}
+
 const OPS: [(Op, char); 8] = [
     (Op::Eq, '='),
     (Op::Like, '~'),
@@ -155,9 +174,9 @@ const OPS: [(Op, char); 8] = [
 ];
 
 impl Plan {
-    /// As text: `used` in hexadecimal, the number of limits, then for each argument its operation, column and marks.
+    /// As text: `used` in hexadecimal, the rows, the number of limits, then for each argument its operation, column and marks.
     pub(crate) fn encode(&self) -> String {
-        let mut text = format!("{:x};{}", self.used, self.limits);
+        let mut text = format!("{:x};{};{}", self.used, self.rows, self.limits);
         for arg in &self.args {
             let op = OPS.iter().find(|(op, _)| *op == arg.op).map_or('=', |(_, c)| *c);
             let list = if arg.list { "l" } else { "" };
@@ -176,6 +195,7 @@ impl Plan {
     pub(crate) fn decode(text: &str) -> Option<Plan> {
         let mut parts = text.split(';');
         let used = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let rows = parts.next()?.parse().ok()?;
         let limits = parts.next()?.parse().ok()?;
         let arg = |part: &str| {
             let mut rest = part.chars();
@@ -196,7 +216,7 @@ impl Plan {
                 },
             })
         };
-        Some(Plan { used, limits, args: parts.map(arg).collect::<Option<_>>()? })
+        Some(Plan { used, rows, limits, args: parts.map(arg).collect::<Option<_>>()? })
     }
 }
 
@@ -217,9 +237,9 @@ mod tests {
                 constant: n % 4 == 0,
             })
             .collect();
-        let plan = Plan { used: u64::MAX, limits: 2, args };
+        let plan = Plan { used: u64::MAX, rows: 7, limits: 2, args };
         assert_eq!(Plan::decode(&plan.encode()), Some(plan));
         assert_eq!(Plan::decode("zz"), None);
-        assert_eq!(Plan::decode("0;0;?1"), None);
+        assert_eq!(Plan::decode("0;0;0;?1"), None);
     }
 }

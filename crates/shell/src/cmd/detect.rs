@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::bail;
 use clap::ValueEnum;
-use detection::{Evaluation, Pack, evaluate};
+use detection::{Evaluation, Pack, RuleLimits, evaluate};
 use model::{Finding, Note, Rule, Severity, Value, json};
 use vtables::{Engine, ErrorKind, Limits, Options};
 
@@ -99,9 +99,9 @@ fn load(rules: Option<&Path>, engine: &mut Engine) -> anyhow::Result<Pack> {
     let path = match rules {
         Some(path) => path,
         None if Path::new(INSTALLED).is_dir() => Path::new(INSTALLED),
-        None => return Ok(Pack::shipped(engine)),
+        None => return Ok(Pack::shipped(engine, &RuleLimits::default())),
     };
-    match Pack::load(path, engine) {
+    match Pack::load(path, engine, &RuleLimits::default()) {
         Ok(pack) if pack.rules.is_empty() && pack.faults.is_empty() => {
             bail!(crate::Usage(anyhow::anyhow!("{} holds no rule (*.yaml)", path.display())))
         }
@@ -229,7 +229,7 @@ mod tests {
 
     fn rule() -> Rule {
         let mut engine = Source::HERE.engine(Limits::default()).unwrap();
-        Pack::shipped(&mut engine).rules.remove(0)
+        Pack::shipped(&mut engine, &RuleLimits::default()).rules.remove(0)
     }
 
     fn finding(path: &[u8], seconds: u64) -> Finding {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use detection::Pack;
+use detection::{Pack, RuleLimits};
 use vtables::Limits;
 
 use super::alerts::{CHANGE_TIME_MAX, engine};
@@ -113,7 +113,7 @@ pub(crate) fn act(verb: &str, arguments: &[(&str, &str)], source: &Source) -> an
 
 fn validate(path: &std::path::Path, source: &Source) -> anyhow::Result<Exit> {
     let mut engine = source.engine(Limits::default())?;
-    let pack = match Pack::load(path, &mut engine) {
+    let pack = match Pack::load(path, &mut engine, &RuleLimits::default()) {
         Ok(pack) => pack,
         Err(error) => anyhow::bail!(crate::Usage(error.into())),
     };

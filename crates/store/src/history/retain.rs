@@ -7,7 +7,7 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::reader::Tables;
 use super::records::*;
 use super::{History, HistoryReader, packing};
-use crate::{StoreError, codec};
+use crate::{StoreError, codec, crash_point};
 
 /// How much history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +118,7 @@ impl History {
                 }
             }
         }
+        crash_point("history.retain");
         txn.commit().of(path)?;
         Ok(retained)
     }

@@ -10,7 +10,7 @@ use super::packing::{Counters, pack, pack_numbers};
 use super::reader::{self, Tables};
 use super::records::*;
 use super::{Activity, Facts, HISTORY_FILE, HistoryReader, KEYFRAME_RUNS, Observed};
-use crate::{StoreError, codec, database};
+use crate::{StoreError, codec, crash_point, database};
 
 /// The writer of the history; there is one.
 pub struct History {
@@ -107,7 +107,9 @@ impl History {
         };
         let txn = database.begin_write().of(&self.path)?;
         let observation = state.observe(&txn, &self.path, run, processes)?;
+        crash_point("history.commit.before");
         txn.commit().of(&self.path)?;
+        crash_point("history.commit.after");
         self.state = Some(state);
         Ok(observation)
     }

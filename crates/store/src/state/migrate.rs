@@ -5,13 +5,45 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use super::schema::META;
 use crate::codec::Undecodable;
+use crate::crash_point;
 use crate::file::{Fault, Inner};
 
 /// One slice of a step: from where the last one ended, to where this one did; nothing when the step is done.
 pub(super) type Slice = fn(&WriteTransaction, &[u8]) -> Inner<Option<Vec<u8>>>;
 
 /// The steps from form 1 on: the n-th leads from form n to n + 1.
-pub(super) const STEPS: &[Slice] = &[];
+const STEPS: &[Slice] = &[];
+
+/// The steps that this program knows.
+pub(super) fn steps() -> Vec<Slice> {
+    #[allow(unused_mut, reason = "a release build has no more of them")]
+    let mut steps = STEPS.to_vec();
+    #[cfg(debug_assertions)]
+    if std::env::var_os("DAEMONEYE_NEXT_FORM").is_some() {
+        steps.push(rewrite);
+    }
+    steps
+}
+
+/// A step for tests of the whole program, which stands for that of a later version: every alert is written anew.
+#[cfg(debug_assertions)]
+fn rewrite(txn: &WriteTransaction, place: &[u8]) -> Inner<Option<Vec<u8>>> {
+    use super::record::AlertV1;
+    use super::schema::{self, put};
+    let mut alerts = txn.open_table(schema::ALERTS)?;
+    let after = <[u8; 16]>::try_from(place).unwrap_or_default();
+    let mut slice: Vec<([u8; 16], AlertV1)> = Vec::new();
+    for row in redb::ReadableTable::range::<&[u8; 16]>(&alerts, &after..)? {
+        let (id, bytes) = row?;
+        if *id.value() > after && slice.len() < 3 {
+            slice.push((*id.value(), crate::codec::decode(bytes.value())?));
+        }
+    }
+    for (id, alert) in &slice {
+        put(&mut alerts, id, alert)?;
+    }
+    Ok(slice.last().map(|(id, _)| id.to_vec()))
+}
 
 /// The form that these steps lead to.
 pub(super) fn form(steps: &[Slice]) -> u32 {
@@ -51,7 +83,9 @@ pub(super) fn bring_forward(database: &Database, steps: &[Slice]) -> Inner<()> {
                 set_form(&txn, form + 1)?;
             }
         }
+        crash_point("state.migrate.before");
         txn.commit()?;
+        crash_point("state.migrate.after");
     }
 }
 

@@ -91,7 +91,7 @@ impl State {
 /// The database at a path, whole and of the form that this program writes.
 fn checked(path: &Path) -> Result<Database, StoreError> {
     let database = crate::file::caught(path, || database::create_checked(path))?;
-    guarded(path, || migrate::bring_forward(&database, migrate::STEPS))?;
+    guarded(path, || migrate::bring_forward(&database, &migrate::steps()))?;
     Ok(database)
 }
 
@@ -99,7 +99,7 @@ fn checked(path: &Path) -> Result<Database, StoreError> {
 fn prepare(database: &Database) -> Inner<()> {
     let txn = database.begin_write()?;
     schema::create(&txn)?;
-    migrate::set_form(&txn, migrate::form(migrate::STEPS))?;
+    migrate::set_form(&txn, migrate::form(&migrate::steps()))?;
     txn.open_table(schema::META)?.insert("epoch", crate::random::bytes::<16>().as_slice())?;
     txn.commit()?;
     Ok(())

@@ -239,15 +239,14 @@ impl StateReader {
     /// [`StoreError::NeedsRepair`] when the agent was killed: only an agent may repair the file.
     pub fn open(directory: &Path) -> Result<StateReader, StoreError> {
         let reading = Reading::open(&directory.join(STATE_FILE))?;
+        let known = migrate::form(&migrate::steps());
         reading.read(|txn| {
             let form = txn.open_table(schema::META)?.get("form")?.map(|bytes| bytes.value().to_vec());
             let form = form.and_then(|bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?)));
             match form {
                 None => Err(Fault::Record(codec::Undecodable::NoRecord)),
-                Some(found) if found > migrate::form(migrate::STEPS) => {
-                    Err(Fault::Newer { found, known: migrate::form(migrate::STEPS) })
-                }
-                Some(found) if found < migrate::form(migrate::STEPS) => Err(Fault::Refused(
+                Some(found) if found > known => Err(Fault::Newer { found, known }),
+                Some(found) if found < known => Err(Fault::Refused(
                     "the state was written by an earlier version: start the agent, which brings it forward"
                         .into(),
                 )),

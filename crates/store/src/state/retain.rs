@@ -7,9 +7,9 @@ use super::find::AGENT;
 use super::record::{AlertV1, OutboxV1, TallyV1};
 use super::rules::audit;
 use super::schema::{self, get};
-use crate::StoreError;
 use crate::codec;
 use crate::file::Inner;
+use crate::{StoreError, crash_point};
 
 /// How much of the past the state keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,9 @@ impl State {
             let old = old(txn, limits, now_ms, slice)?;
             for (time, id) in &old {
                 forget(txn, *time, id)?;
+            }
+            if !old.is_empty() {
+                crash_point("state.retain");
             }
             let alerts = old.len() as u64;
             let went = Retained { alerts, windows, more: alerts.max(windows) >= slice as u64 };

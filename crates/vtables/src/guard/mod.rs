@@ -55,6 +55,8 @@ pub(crate) struct Checked {
     /// SQLite may tell rows apart by their numbers: it does so where it merges scans of an OR or finds rows
     /// without a partner, and where the text says so.
     pub(crate) numbered: bool,
+    /// Where the first query of each level of nesting begins, from the outermost in.
+    pub(crate) levels: Vec<Range<usize>>,
     /// The parameters as written, each once and in the order of their first mention; each `?` is one more.
     pub(crate) params: Vec<String>,
 }
@@ -91,6 +93,16 @@ pub(crate) fn check(
     checked.params = params(sql, lexemes);
     checked.numbered = numbered(sql, lexemes);
     Ok(checked)
+}
+
+/// Where a table's name in the statement stands as such, and not before the name of a column.
+pub(crate) fn place_of_table(sql: &str, name: &str) -> Option<Range<usize>> {
+    let lexemes = lex::lex(sql);
+    let follows = |at: usize| lexemes.get(at + 1).is_some_and(|l| l.text(sql) == ".");
+    let named = |l: &Lexeme| matches!(l.kind, Kind::Word | Kind::Quoted(_));
+    let mut words =
+        lexemes.iter().enumerate().filter(|(_, l)| named(l) && l.value(sql).eq_ignore_ascii_case(name));
+    words.find(|(at, _)| !follows(*at)).map(|(_, l)| l.at.clone())
 }
 
 /// The token at a byte of the text, which is how SQLite gives the place of an error; between tokens the next

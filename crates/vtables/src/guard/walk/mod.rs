@@ -36,6 +36,8 @@ pub(super) fn walk(query: &Query, calls: &[(&str, usize)], source: Source<'_>) -
         natural: false,
         names: BTreeSet::new(),
         quoted: BTreeMap::new(),
+        depth: 0,
+        levels: Vec::new(),
         here: None,
     };
     let walked = calls
@@ -61,6 +63,10 @@ struct Walk<'c> {
     names: BTreeSet<String>,
     /// Words in double quotes where a column may stand, by place.
     quoted: BTreeMap<usize, (String, Range<usize>)>,
+    /// Queries around the one at hand, itself included.
+    depth: usize,
+    /// Where the first of each depth begins.
+    levels: Vec<Range<usize>>,
     /// The last name or value seen, for errors about nodes that tell no place.
     here: Option<Range<usize>>,
 }
@@ -81,6 +87,7 @@ impl Walk<'_> {
             tested: self.tested.into_iter().collect(),
             warnings,
             numbered: false,
+            levels: self.levels,
             params: Vec::new(),
         }
     }

@@ -28,6 +28,7 @@ impl Walk<'_> {
         self.absent(for_clause.is_none(), "FOR", "leave it out")?;
         self.absent(settings.is_none() && format_clause.is_none(), "this clause", "leave it out")?;
         self.absent(pipe_operators.is_empty(), "a pipe", "write a subquery")?;
+        self.depth += 1;
         let outer = match with {
             Some(with) => {
                 let names = with.cte_tables.iter().map(|cte| cte.alias.name.value.clone());
@@ -49,6 +50,7 @@ impl Walk<'_> {
         if let Some(outer) = outer {
             self.scopes.leave(outer);
         }
+        self.depth -= 1;
         Ok(())
     }
 
@@ -122,6 +124,9 @@ impl Walk<'_> {
             flavor,
         } = select;
         self.here = self.place(select_token.0.span.start.column);
+        if self.levels.len() < self.depth {
+            self.levels.push(self.here.clone().unwrap_or_default());
+        }
         self.absent(!matches!(distinct, Some(Distinct::On(_))), "DISTINCT ON", "write GROUP BY")?;
         self.absent(top.is_none(), "TOP", "write LIMIT at the end")?;
         self.absent(into.is_none(), "SELECT … INTO", "leave INTO out")?;
