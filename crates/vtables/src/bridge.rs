@@ -3,6 +3,9 @@
 //! Two promises make the `unsafe impl`s sound: each struct is `#[repr(C)]` with SQLite's base struct first,
 //! and nothing unwinds into SQLite (every callback that runs a table's code is caught).
 //!
+//! Values, of which there are many times more than of anything else, go to SQLite without rusqlite's wrapper
+//! ([`hand_over`]): its result type alone cost a tenth of a scan.
+//!
 //! `omit` is never set: SQLite tests each row again, so what a scan does with a constraint is advice.
 
 use std::borrow::Cow;
@@ -17,7 +20,8 @@ use std::time::Duration;
 use collector::Scan;
 use model::{ColumnMask, Constraint, Kind, Op, ScanError, TableSchema, Value};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::ffi;
+use rusqlite::types::ValueRef;
 use rusqlite::vtab::{
     Context, Filters, IndexConstraintOp, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor,
     sqlite3_vtab, sqlite3_vtab_cursor,
@@ -56,11 +60,80 @@ impl Planning {
 
 /// Makes every table of `shared` known to the connection.
 pub(crate) fn register(connection: &Connection, shared: &Arc<Shared>) -> Result<()> {
-    let module: &'static Module<'static, TableVtab> = const { &Module::eponymous_only_module() };
+    let module: &'static Module<'static, TableVtab> = const { &module() };
     for (table, (schema, _)) in shared.tables.iter().enumerate() {
         connection.create_module(&*schema.name, module, Some(Aux { shared: shared.clone(), table }))?;
     }
     Ok(())
+}
+
+/// The module as rusqlite makes it, but for how values are handed over.
+#[allow(unsafe_code, reason = "rusqlite has no other way to replace a callback of its module")]
+const fn module() -> Module<'static, TableVtab> {
+    use std::mem::transmute;
+    // SAFETY: `Module` is `#[repr(transparent)]` over `sqlite3_module`, and the callback is for the same cursor type.
+    unsafe {
+        let mut module: ffi::sqlite3_module = transmute(Module::<TableVtab>::eponymous_only_module());
+        module.xColumn = Some(hand_over);
+        transmute::<ffi::sqlite3_module, Module<'static, TableVtab>>(module)
+    }
+}
+
+/// A value of the row on which a cursor stands (vtab.html#the_xcolumn_method). What is rarely needed is left to
+/// functions of its own: this one is called for every value, and saves no register for them.
+#[allow(unsafe_code, reason = "a callback of SQLite")]
+unsafe extern "C" fn hand_over(
+    cursor: *mut sqlite3_vtab_cursor,
+    context: *mut ffi::sqlite3_context,
+    column: c_int,
+) -> c_int {
+    // SAFETY: SQLite calls this with a cursor that `TableVtab::open` made, of which the base stands first, and nobody
+    // else uses it meanwhile.
+    let cursor = unsafe { &*cursor.cast::<Cursor<'_>>() };
+    let column = column as usize;
+    cursor.seen.row.set(cursor.seen.row.get().with(column));
+    let given = match cursor.timing {
+        // SAFETY: the context lives as long as this call.
+        false => catch_unwind(AssertUnwindSafe(|| unsafe { cursor.give(context, column) })),
+        // SAFETY: as above.
+        true => unsafe { cursor.give_timed(context, column) },
+    };
+    match given {
+        Ok(()) => ffi::SQLITE_OK,
+        Err(panic) => {
+            let message = cursor.fault(&*panic);
+            let length = c_int::try_from(message.len()).unwrap_or(c_int::MAX);
+            // SAFETY: as above, and SQLite copies the text.
+            unsafe { ffi::sqlite3_result_error(context, message.as_ptr().cast(), length) };
+            ffi::SQLITE_ERROR
+        }
+    }
+}
+
+/// # Safety
+/// The context is one that SQLite gave and still waits for.
+#[inline(always)]
+#[allow(unsafe_code, reason = "what a callback of SQLite calls")]
+unsafe fn set_result(context: *mut ffi::sqlite3_context, value: &Value<'_>) {
+    let copied = ffi::SQLITE_TRANSIENT();
+    // SAFETY: the context is the caller's promise. A length stands with each pointer, and SQLite copies what is there;
+    // an empty slice has an address that is not null, which makes it an empty text and not NULL.
+    unsafe {
+        match value {
+            // So it is before anything was given.
+            Value::Null => {}
+            Value::Int(n) => ffi::sqlite3_result_int64(context, *n),
+            Value::Real(x) => ffi::sqlite3_result_double(context, *x),
+            Value::Text(bytes) => {
+                let (text, length) = (bytes.as_ptr().cast(), bytes.len() as u64);
+                ffi::sqlite3_result_text64(context, text, length, copied, ffi::SQLITE_UTF8 as _);
+            }
+            Value::Blob(bytes) => {
+                let (blob, length) = (bytes.as_ptr().cast(), bytes.len() as u64);
+                ffi::sqlite3_result_blob64(context, blob, length, copied);
+            }
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -321,28 +394,8 @@ unsafe impl VTabCursor for Cursor<'_> {
         !self.seen.standing
     }
 
-    #[inline]
-    fn column(&self, context: &mut Context, column: c_int) -> Result<()> {
-        let column = column as usize;
-        self.seen.row.set(self.seen.row.get().with(column));
-        let give = || match &self.source {
-            Source::Stream { scan, .. } => give(context, &scan.value(column)),
-            kept => match kept.kept() {
-                Some((rows, row)) => give(context, &rows.rows.value(row, column)),
-                None => give(context, &Value::Null),
-            },
-        };
-        // The clock is read only for a report: two readings cost more than most columns.
-        let caught = match self.timing {
-            false => catch_unwind(AssertUnwindSafe(give)),
-            true => catch_unwind(AssertUnwindSafe(|| timed(true, &self.seen.time, give))),
-        };
-        // The large error is made here and nowhere below, so that no column moves one.
-        match caught {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::ModuleError("SQLite refused a value".into())),
-            Err(panic) => Err(self.fail(panicked(self.aux.schema(), &*panic))),
-        }
+    fn column(&self, _: &mut Context, _: c_int) -> Result<()> {
+        Err(Error::ModuleError("values are handed over by `hand_over`".into()))
     }
 
     fn rowid(&self) -> Result<i64> {
@@ -374,6 +427,51 @@ unsafe impl VTabCursor for Cursor<'_> {
 }
 
 impl Cursor<'_> {
+    /// Gives a value of the current row to SQLite.
+    ///
+    /// # Safety
+    /// The context is one that SQLite gave and still waits for.
+    #[inline(always)]
+    #[allow(unsafe_code, reason = "what a callback of SQLite calls")]
+    unsafe fn give(&self, context: *mut ffi::sqlite3_context, column: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match &self.source {
+                Source::Stream { scan, .. } => set_result(context, &scan.value(column)),
+                kept => {
+                    if let Some((rows, row)) = kept.kept() {
+                        set_result(context, &rows.rows.value(row, column));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same by the clock, which is read only for a report: two readings cost more than most columns.
+    ///
+    /// # Safety
+    /// As for `give`.
+    #[cold]
+    #[inline(never)]
+    #[allow(unsafe_code, reason = "what a callback of SQLite calls")]
+    unsafe fn give_timed(
+        &self,
+        context: *mut ffi::sqlite3_context,
+        column: usize,
+    ) -> std::thread::Result<()> {
+        catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the caller's promise.
+            timed(true, &self.seen.time, || unsafe { self.give(context, column) });
+        }))
+    }
+
+    /// What to tell SQLite of a table that panicked.
+    #[cold]
+    #[inline(never)]
+    fn fault(&self, panic: &(dyn std::any::Any + Send)) -> String {
+        self.fail(panicked(self.aux.schema(), panic)).to_string()
+    }
+
     /// Runs what may call a table's code; a panic becomes an error of this statement.
     fn caught(&mut self, call: impl FnOnce(&mut Self) -> std::result::Result<(), SqlError>) -> Result<()> {
         let caught = catch_unwind(AssertUnwindSafe(|| call(self)));
@@ -668,18 +766,6 @@ impl Drop for Cursor<'_> {
     fn drop(&mut self) {
         self.report();
     }
-}
-
-#[inline(always)]
-fn give(context: &mut Context, value: &Value<'_>) -> bool {
-    let given = match value {
-        Value::Null => context.set_result(rusqlite::types::Null),
-        Value::Int(n) => context.set_result(*n),
-        Value::Real(x) => context.set_result(*x),
-        Value::Text(bytes) => context.set_result(ToSqlOutput::Borrowed(ValueRef::Text(bytes))),
-        Value::Blob(bytes) => context.set_result(ToSqlOutput::Borrowed(ValueRef::Blob(bytes))),
-    };
-    given.is_ok()
 }
 
 enum Exact {

@@ -352,7 +352,7 @@ impl Declared {
             given += 1;
             add(&scope.steps, 1);
             let mut values: Vec<Value<'_>> = std::mem::take(&mut buffer);
-            values.extend((0..count).map(|column| value_of(row.get_ref(column).unwrap_or(ValueRef::Null))));
+            read(row, count, &mut values);
             sink.sink.row(&values).map_err(output)?;
             buffer = recycled(values);
         }
@@ -383,6 +383,13 @@ fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.into_iter().map(|_| Value::Null).collect()
 }
 
+/// The values of a row. By itself it is small enough for all that it calls to be drawn into it.
+#[inline(never)]
+fn read<'r>(row: &'r rusqlite::Row<'_>, count: usize, values: &mut Vec<Value<'r>>) {
+    values.extend((0..count).map(|column| row.get_ref(column).map_or(Value::Null, value_of)));
+}
+
+#[inline(always)]
 fn value_of(value: ValueRef<'_>) -> Value<'_> {
     match value {
         ValueRef::Null => Value::Null,
