@@ -59,6 +59,9 @@ pub(crate) fn prepare(directory: &Path, health: &Health) -> Option<History> {
     }
 }
 
+/// Between two looks for disk space to give back.
+const COMPACT_EVERY: Duration = Duration::from_secs(3600);
+
 /// Looks at all processes until the agent ends.
 pub(crate) fn observe(
     directory: &Path,
@@ -70,7 +73,7 @@ pub(crate) fn observe(
 ) {
     let columns: Vec<&str> = Observed::columns().collect();
     let sql = format!("SELECT {} FROM processes", columns.join(", "));
-    let mut next = Instant::now();
+    let (mut next, mut compact) = (Instant::now(), Instant::now());
     while !ends.load(Ordering::Acquire) {
         if Instant::now() < next {
             std::thread::sleep(TICK);
@@ -82,6 +85,14 @@ pub(crate) fn observe(
             history = prepare(directory, health);
         }
         let Some(writer) = &mut history else { continue };
+        if Instant::now() >= compact {
+            compact = Instant::now() + COMPACT_EVERY;
+            match writer.compact_if_sparse() {
+                Ok(true) => tracing::info!("the history gave back disk space that it no longer needs"),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the history keeps disk space that it does not need"),
+            }
+        }
         match look(writer, engine, &sql, &observing.keep) {
             Ok(said) => health.set("history", true, said),
             Err(why) => {

@@ -320,6 +320,14 @@ impl Agent<'_> {
                 let went = self.keeper.state.retain(&self.limits, clock::now_ms(), RETAIN_SLICE);
                 if self.keeper.note(went).is_some_and(|went| went.more) {
                     retain.now();
+                } else {
+                    match self.keeper.state.compact_if_sparse() {
+                        Ok(true) => tracing::info!("the state gave back disk space that it no longer needs"),
+                        Ok(false) => {}
+                        Err(error) => {
+                            tracing::warn!(%error, "the state keeps disk space that it does not need")
+                        }
+                    }
                 }
             }
             if self.keeper.is_damaged() {

@@ -1,5 +1,10 @@
 //! Opening a file of redb, the same way everywhere: one writer, any number of readers, a bounded cache.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the store's own files are no part of the machine that is watched"
+)]
+
 use std::path::Path;
 
 use redb::{ConcurrencyMode, Database, ReadOnlyDatabase};
@@ -8,6 +13,9 @@ use crate::StoreError;
 
 /// Bytes of pages that an open file keeps; redb's own default is 1 GiB.
 const CACHE_BYTES: usize = 8 << 20;
+
+/// A file of which this much, and more than half, is free is worth a compaction.
+const FREE_BYTES_MIN: u64 = 16 << 20;
 
 fn builder() -> redb::Builder {
     let mut builder = Database::builder();
@@ -33,7 +41,63 @@ pub(crate) fn over(backend: impl redb::StorageBackend, path: &Path) -> Result<Da
     builder().create_with_backend(backend).map_err(|error| StoreError::of(path, error))
 }
 
+/// Gives free pages back to the file system where they are most of the file; whether any were.
+///
+/// redb gives back only what is free at the end of a file, and retention frees what is old, at its beginning.
+pub(crate) fn compact_if_sparse(database: &mut Database, path: &Path) -> Result<bool, redb::Error> {
+    let txn = database.begin_write()?;
+    let stats = txn.stats()?;
+    txn.abort()?;
+    let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+    let free = std::fs::metadata(path)?.len().saturating_sub(used);
+    if free < FREE_BYTES_MIN || free < used {
+        return Ok(false);
+    }
+    Ok(database.compact()?)
+}
+
 /// The file for reading, which another program may write to meanwhile.
 pub(crate) fn read_only(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
     builder().open_read_only(path).map_err(|error| StoreError::of(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::TableDefinition;
+
+    use super::*;
+
+    const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
+
+    #[test]
+    fn a_file_that_is_mostly_free_is_made_smaller_and_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f.redb");
+        let mut database = create(&path).unwrap();
+        let write = |database: &Database, work: &dyn Fn(&mut redb::Table<'_, u64, &'static [u8]>)| {
+            let txn = database.begin_write().unwrap();
+            work(&mut txn.open_table(BLOCKS).unwrap());
+            txn.commit().unwrap();
+        };
+        write(&database, &|table| {
+            for n in 0..48 {
+                table.insert(n, vec![n as u8; 1 << 20].as_slice()).unwrap();
+            }
+        });
+        assert!(!compact_if_sparse(&mut database, &path).unwrap());
+        write(&database, &|table| {
+            for n in 0..44 {
+                table.remove(n).unwrap();
+            }
+        });
+        let before = std::fs::metadata(&path).unwrap().len();
+        assert!(compact_if_sparse(&mut database, &path).unwrap());
+        let after = std::fs::metadata(&path).unwrap().len();
+        assert!(after < before / 2, "{before} to {after} bytes");
+        assert!(!compact_if_sparse(&mut database, &path).unwrap());
+        drop(database);
+        let reading = read_only(&path).unwrap();
+        let table = redb::ReadableDatabase::begin_read(&reading).unwrap().open_table(BLOCKS).unwrap();
+        assert_eq!(table.get(47).unwrap().unwrap().value(), vec![47; 1 << 20]);
+    }
 }

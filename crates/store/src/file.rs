@@ -38,7 +38,8 @@ from_redb!(
     redb::TransactionError,
     redb::CommitError,
     redb::CompactionError,
-    redb::DatabaseError
+    redb::DatabaseError,
+    redb::Error
 );
 
 impl From<Undecodable> for Fault {

@@ -7,7 +7,7 @@ use redb::{ReadableTable, ReadableTableMetadata};
 use super::reader::Tables;
 use super::records::*;
 use super::{History, HistoryReader, packing};
-use crate::{StoreError, codec, crash_point};
+use crate::{StoreError, codec, crash_point, database};
 
 /// How much history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +121,12 @@ impl History {
         crash_point("history.retain");
         txn.commit().of(path)?;
         Ok(retained)
+    }
+
+    /// Gives the disk back what the file no longer needs, once that is most of it. Readers wait meanwhile.
+    pub fn compact_if_sparse(&mut self) -> Result<bool, StoreError> {
+        let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        database::compact_if_sparse(&mut database, &self.path).of(&self.path)
     }
 
     /// Gives free pages back to the file system; whether any were. Readers wait meanwhile.

@@ -9,7 +9,7 @@ use super::rules::audit;
 use super::schema::{self, get};
 use crate::codec;
 use crate::file::Inner;
-use crate::{StoreError, crash_point};
+use crate::{StoreError, crash_point, database};
 
 /// How much of the past the state keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +66,10 @@ impl State {
         })
     }
 
-    /// Gives the disk back what the file no longer needs. Readers wait meanwhile.
-    pub fn compact(&self) -> Result<bool, StoreError> {
-        self.file.alone(|database| Ok(database.compact()?))
+    /// Gives the disk back what the file no longer needs, once that is most of it. Everybody waits meanwhile.
+    pub fn compact_if_sparse(&self) -> Result<bool, StoreError> {
+        let path = self.file.path();
+        self.file.alone(|database| Ok(database::compact_if_sparse(database, path)?))
     }
 }
 
