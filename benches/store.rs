@@ -55,6 +55,7 @@ fn rule() -> RuleRef {
         severity: Severity::High,
         tags: vec!["attack.defense_evasion".into(), "attack.t1070.004".into()],
         interval: Duration::from_secs(30),
+        budget: Default::default(),
         sql: "SELECT pid, name, path, cmdline, start_key FROM processes WHERE exe_deleted = 1".into(),
         dedup: Dedup { keys: vec!["start_key".into()], window: Duration::from_secs(86_400) },
         false_positives: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Dedup, Rule, Severity, duration};
+use model::{Budget, Dedup, Rule, Severity, duration, size};
 use vtables::{Engine, SqlError, Validated};
 
 use crate::source::{Place, Source};
@@ -16,6 +16,10 @@ const TITLE_CHARS_MAX: usize = 120;
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(60);
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
 const INTERVAL_MAX: Duration = Duration::from_secs(7 * 86_400);
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+/// Bytes that a rule's own budget can name: less keeps nothing, more no engine gives.
+const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 30;
 const WINDOW_DEFAULT: Duration = Duration::from_secs(3600);
 const WINDOW_MAX: Duration = Duration::from_secs(366 * 86_400);
 
@@ -93,6 +97,7 @@ impl Check<'_> {
         }
         let interval =
             self.time("interval", text.interval.as_ref(), INTERVAL_DEFAULT, INTERVAL_MIN..=INTERVAL_MAX);
+        let budget = self.budget(text);
         let dedup = self.dedup(text.dedup.as_ref());
         Some(Rule {
             id: text.id.value.clone(),
@@ -101,6 +106,7 @@ impl Check<'_> {
             severity: severity?,
             tags: texts(&text.tags),
             interval: interval?,
+            budget: budget?,
             sql: text.sql.value.clone(),
             dedup: dedup?,
             false_positives: texts(&text.false_positives),
@@ -131,9 +137,9 @@ impl Check<'_> {
         match duration::parse(&text.value) {
             Some(time) if allowed.contains(&time) => Some(time),
             Some(_) => {
-                let (least, most) = (allowed.start().as_secs(), allowed.end().as_secs() / 86_400);
+                let (least, most) = (duration::shown(*allowed.start()), duration::shown(*allowed.end()));
                 let message = format!("the {key} `{}` is outside what is allowed", text.value);
-                self.fault(text.place, message, &format!("it can be {least}s to {most}d"));
+                self.fault(text.place, message, &format!("it can be {least} to {most}"));
                 None
             }
             None => {
@@ -141,6 +147,34 @@ impl Check<'_> {
                 None
             }
         }
+    }
+
+    fn budget(&mut self, text: &RuleText) -> Option<Budget> {
+        let timeout = match &text.timeout {
+            None => None,
+            given => Some(self.time("timeout", given.as_ref(), TIMEOUT_MAX, TIMEOUT_MIN..=TIMEOUT_MAX)?),
+        };
+        let Some(budget) = &text.budget else { return Some(Budget { timeout, ..Budget::default() }) };
+        let memory_bytes = match &budget.memory {
+            None => None,
+            Some(written) => match size::parse(&written.value).filter(|bytes| MEMORY_BYTES.contains(bytes)) {
+                None => {
+                    let message = format!("`{}` is no memory for a rule", written.value);
+                    self.fault(written.place, message, &format!("{}, from 64KiB to 4GiB", size::FORM));
+                    return None;
+                }
+                bytes => bytes,
+            },
+        };
+        if let Some(rows) = budget.rows.as_ref().filter(|rows| rows.value == 0) {
+            self.fault(
+                rows.place,
+                "a rule of no rows finds nothing",
+                "allow at least 1, or leave `rows` out",
+            );
+            return None;
+        }
+        Some(Budget { timeout, memory_bytes, rows: budget.rows.as_ref().map(|rows| rows.value) })
     }
 
     fn dedup(&mut self, text: Option<&DedupText>) -> Option<Dedup> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::time::SystemTime;
 
-use model::{Dedup, Finding, NamedRow, Note, Rule, Value};
-use vtables::{Engine, Options, OutputColumn, Sink, SqlError};
+use model::{Budget, Dedup, Finding, NamedRow, Note, Rule, Value};
+use vtables::{Engine, Limits, Options, OutputColumn, Sink, SqlError};
 
 /// Findings with different dedup keys that one run of one rule keeps. The rest is counted.
 pub const FINDINGS_MAX: usize = 1000;
@@ -38,7 +38,8 @@ impl Evaluation {
 /// Runs a rule once. Its findings carry `options.now`, or the time at which it started.
 pub fn evaluate(rule: &Rule, engine: &mut Engine, options: &Options) -> Evaluation {
     let now = options.now.unwrap_or_else(SystemTime::now);
-    let options = Options { now: Some(now), ..options.clone() };
+    let limits = within(options.limits.unwrap_or(engine.limits()), &rule.budget);
+    let options = Options { now: Some(now), limits: Some(limits), ..options.clone() };
     let mut found = Found::of(&rule.dedup);
     let (notes, failure) = match engine.run(&rule.sql, &options, &mut found) {
         Ok(report) => (report.notes, None),
@@ -55,6 +56,16 @@ pub fn evaluate(rule: &Rule, engine: &mut Engine, options: &Options) -> Evaluati
     };
     let (rows, left_out) = (found.given, found.left_out);
     Evaluation { findings: found.rows.into_iter().map(finding).collect(), rows, left_out, notes, failure }
+}
+
+/// What a run may use: the least of what any rule may and what this one says of itself.
+fn within(limits: Limits, budget: &Budget) -> Limits {
+    let timeout = limits.timeout.into_iter().chain(budget.timeout).min();
+    Limits {
+        timeout,
+        rows_max: limits.rows_max.min(budget.rows.unwrap_or(u64::MAX)),
+        memory_bytes_max: limits.memory_bytes_max.min(budget.memory_bytes.unwrap_or(u64::MAX)),
+    }
 }
 
 struct Found<'r> {

@@ -54,6 +54,8 @@ pub(crate) struct RuleText {
     #[serde(default)]
     pub(crate) tags: Vec<At<String>>,
     pub(crate) interval: Option<At<String>>,
+    pub(crate) timeout: Option<At<String>>,
+    pub(crate) budget: Option<BudgetText>,
     pub(crate) sql: At<String>,
     pub(crate) dedup: Option<DedupText>,
     #[serde(default)]
@@ -65,6 +67,14 @@ pub(crate) struct RuleText {
 
 /// The keys of [`RuleText`] that have no default.
 const REQUIRED: [&str; 6] = ["id", "title", "description", "severity", "sql", "tests"];
+
+/// `budget: { memory: 32MiB, rows: 10000 }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BudgetText {
+    pub(crate) memory: Option<At<String>>,
+    pub(crate) rows: Option<At<u64>>,
+}
 
 /// `dedup: { keys: […], window: 24h }`.
 #[derive(Deserialize)]

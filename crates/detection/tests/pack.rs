@@ -130,8 +130,8 @@ fn the_form_is_held_to() {
     assert_eq!(
         load(&GOOD.replace("intreval", "").replace("interval", "intreval")).faults[0].help.as_deref(),
         Some(
-            "the keys are id, title, description, severity, tags, interval, sql, dedup, false_positives, \
-             references, tests"
+            "the keys are id, title, description, severity, tags, interval, timeout, budget, sql, dedup, \
+             false_positives, references, tests"
         )
     );
 }
@@ -478,6 +478,37 @@ fn what_was_found_before_a_limit_stays_found() {
 }
 
 /// What is wrong with the good rule once its SQL is another.
+#[test]
+fn a_rule_may_allow_itself_less_than_any_rule_may() {
+    let with = |line: &str| GOOD.replacen("interval: 1m30s", &format!("interval: 1m30s\n{line}"), 1);
+    let pack = load(&with("timeout: 500ms\nbudget: { memory: 2MiB, rows: 2 }"));
+    assert_eq!(pack.faults, []);
+    let rule = &pack.rules[0];
+    assert_eq!(rule.budget.timeout, Some(Duration::from_millis(500)));
+    assert_eq!((rule.budget.memory_bytes, rule.budget.rows), (Some(2 << 20), Some(2)));
+    let options = Options::default();
+    let ended = evaluate(rule, &mut engine(10), &options);
+    assert_eq!((ended.findings.len(), ended.rows), (2, 2), "what it found until then stays");
+    assert_eq!(ended.failure.unwrap().message, "the query gave more than 2 rows");
+    // Nobody is given more than any may have.
+    let generous = load(&with("budget: { rows: 1000 }")).rules.remove(0);
+    let options = Options { limits: Some(Limits { rows_max: 3, ..Limits::default() }), ..Options::default() };
+    assert_eq!(evaluate(&generous, &mut engine(10), &options).rows, 3);
+
+    let fault = |line: &str| load(&with(line)).faults.first().map(ToString::to_string);
+    assert_eq!(
+        fault("timeout: 2h").as_deref(),
+        Some("r.yaml:7:10: the timeout `2h` is outside what is allowed")
+    );
+    assert_eq!(fault("timeout: soon").as_deref(), Some("r.yaml:7:10: `soon` is no length of time"));
+    assert_eq!(
+        fault("budget: { memory: 1KiB }").as_deref(),
+        Some("r.yaml:7:19: `1KiB` is no memory for a rule")
+    );
+    assert_eq!(fault("budget: { rows: 0 }").as_deref(), Some("r.yaml:7:17: a rule of no rows finds nothing"));
+    assert_eq!(fault("budget: { time: 1s }").as_deref(), Some("r.yaml:7:11: there is no key `time` here"));
+}
+
 fn fault_of(sql: &str, limits: RuleLimits) -> Option<String> {
     let text = GOOD.replace("SELECT pid, name\n  FROM things\n  WHERE load > 1", sql);
     let pack = Pack::of_text("r.yaml", text, &mut engine(3), &limits);

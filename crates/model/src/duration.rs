@@ -24,6 +24,14 @@ pub fn parse(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::from_millis(ms))
 }
 
+/// A length of time in the largest unit that gives a whole number.
+pub fn shown(time: Duration) -> String {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let unit = UNITS.into_iter().rev().find(|(_, each)| ms > 0 && ms.is_multiple_of(*each));
+    let (unit, each) = unit.unwrap_or(UNITS[0]);
+    format!("{}{unit}", ms / each)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +45,13 @@ mod tests {
         assert_eq!(seconds("7d"), Some(604_800));
         assert_eq!(seconds("0s"), Some(0));
         assert_eq!(parse("250ms"), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_time_is_shown_as_it_is_written() {
+        for text in ["1ms", "250ms", "30s", "90s", "5m", "25h", "7d", "0ms"] {
+            assert_eq!(parse(text).map(shown).as_deref(), Some(text));
+        }
     }
 
     #[test]

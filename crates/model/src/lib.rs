@@ -12,6 +12,7 @@ mod query;
 mod rule;
 mod run;
 mod schema;
+pub mod size;
 mod time;
 mod value;
 
@@ -19,7 +20,7 @@ pub use alert::{Alert, AlertAction, AlertId, AlertState, Evidence, NamedRow};
 pub use error::ScanError;
 pub use event::{Capabilities, Domain, Event};
 pub use query::{ColumnMask, Constraint, Op, Query};
-pub use rule::{Dedup, Finding, Rule, Severity};
+pub use rule::{Budget, Dedup, Finding, Rule, Severity};
 pub use run::{Note, Run, Stop};
 pub use schema::{ColumnSchema, Extent, Identity, Kind, Ops, TableSchema};
 pub use time::{parse_rfc3339, rfc3339};

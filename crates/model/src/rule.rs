@@ -79,6 +79,17 @@ fn put(key: &mut Vec<u8>, class: u8, bytes: &[u8]) {
     key.extend_from_slice(bytes);
 }
 
+/// What one run of a rule may use at most, where it says so itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// Bytes of rows and indexes that it may keep.
+    pub memory_bytes: Option<u64>,
+    /// Rows that it may give.
+    pub rows: Option<u64>,
+}
+
 /// A detection rule whose checks and tests passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -94,6 +105,8 @@ pub struct Rule {
     pub tags: Vec<String>,
     /// How often to run it.
     pub interval: Duration,
+    /// What one run may use, where that is less than any rule may.
+    pub budget: Budget,
     /// The statement whose rows are findings.
     pub sql: String,
     /// Which findings are the same.
