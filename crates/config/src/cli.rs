@@ -126,6 +126,18 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_of_the_readme_are_understood_by_both() {
+        let readme = include_str!("../../../README.md");
+        let block = readme.split("```yaml\n").find(|block| block.starts_with("state:")).unwrap();
+        let block = block.split("```").next().unwrap();
+        let agents = Layers::new(agent::KNOWN).text(block, "README.md".as_ref()).unwrap();
+        assert!(agent::Config::of(&agents).is_ok());
+        let config = config(block).unwrap();
+        assert_eq!((config.format.value, config.max_rows.value), ("json", 1000));
+        assert!(config.collector_socket().is_some());
+    }
+
+    #[test]
     fn a_later_layer_wins_and_what_a_flag_does_is_shown() {
         let layers = Layers::new(KNOWN).text("cli:\n  max_rows: 5\n  timeout: 1m\n", "a".as_ref()).unwrap();
         let layers = layers.text("cli: { max_rows: 6 }\n", "b".as_ref()).unwrap();
