@@ -24,9 +24,14 @@ impl Agent {
 
     /// Starts one without waiting; what it writes is added to `stdout` and `stderr` in its directory.
     pub(crate) fn spawn(directory: &Path, rules: &Path, more: &[&str], env: &[(&str, &str)]) -> Agent {
-        let file = |name| fs::File::options().create(true).append(true).open(directory.join(name)).unwrap();
         let mut command: Command = harness::agent(["--collector", "embedded", "--state"]);
         command.arg(directory.join("state")).arg("--rules").arg(rules).args(more).envs(env.iter().copied());
+        Agent::spawn_as(directory, command)
+    }
+
+    /// The same of one that is told by this command to keep its state in `state` in the directory.
+    pub(crate) fn spawn_as(directory: &Path, mut command: Command) -> Agent {
+        let file = |name| fs::File::options().create(true).append(true).open(directory.join(name)).unwrap();
         command.stdout(file("stdout")).stderr(file("stderr"));
         Agent { directory: directory.to_owned(), child: command.spawn().unwrap() }
     }

@@ -91,6 +91,12 @@ impl Run {
         self
     }
 
+    /// With this variable in its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Run {
+        self.command.env(name, value);
+        self
+    }
+
     /// In this directory.
     pub(crate) fn within(mut self, directory: &Path) -> Run {
         self.command.current_dir(directory);

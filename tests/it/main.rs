@@ -41,6 +41,8 @@ mod sandbox;
 mod second_collector;
 /// Collectors within this process, for engines to reach.
 mod served;
+/// One configuration for the programs: who reads what of it, and what wins.
+mod settings;
 /// `daemoneye-cli` as a process: formats, exit codes, scripts, Ctrl-C.
 mod shell;
 /// The house rules, on the tree itself.

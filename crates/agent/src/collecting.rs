@@ -2,43 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collector::{AnyTable, Host, Row, Rows, Table, int, text, unique};
+use config::Collector;
 use ipc::{BreakerState, CollectorStatus, Collectors, Endpoint, Settings};
 use model::{Extent, Query, Run, ScanError};
 use vtables::{Here, Remote, Route};
 
 use crate::health::Health;
-
-/// Which collector to use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// A procmond that runs; else the one beside this program, started with the agent's own rights; else this
-    /// process.
-    Any,
-    /// This process alone.
-    Embedded,
-    /// The procmond beside this program, started with the agent's own rights.
-    Spawn,
-    /// The one that listens at this path.
-    At(PathBuf),
-}
-
-impl FromStr for Choice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Choice, String> {
-        match text {
-            "embedded" => Ok(Choice::Embedded),
-            "spawn" => Ok(Choice::Spawn),
-            path if path.contains('/') => Ok(Choice::At(path.into())),
-            other => Err(format!("`{other}` is neither `embedded` nor `spawn` nor the path of a socket")),
-        }
-    }
-}
 
 /// Rows of the machine, and whoever has to be looked after for them.
 pub(crate) struct Collecting {
@@ -65,8 +38,13 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const START_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Collecting {
-    /// Chooses, and connects or starts what was chosen.
-    pub(crate) fn start(choice: &Choice, state: &Path, health: Health) -> anyhow::Result<Collecting> {
+    /// Connects or starts what was chosen. Without a choice that is a procmond that runs; else the one beside this
+    /// program, started with the agent's own rights; else this process.
+    pub(crate) fn start(
+        choice: Option<&Collector>,
+        state: &Path,
+        health: Health,
+    ) -> anyhow::Result<Collecting> {
         let embedded: Arc<dyn Route> = Arc::new(Here::new(
             host::TABLES.iter().map(|table| *table as &'static dyn AnyTable<Host>),
             Host::live(),
@@ -83,20 +61,20 @@ impl Collecting {
             health: health.clone(),
         };
         Ok(match choice {
-            Choice::Embedded => alone(),
-            Choice::At(path) => {
+            Some(Collector::Embedded) => alone(),
+            Some(Collector::At(path)) => {
                 let collectors = at(path);
                 for (_, trouble) in collectors.refresh(&run(START_TIME_MAX)) {
                     tracing::warn!(%trouble, "the collector does not answer; it is tried again for every statement");
                 }
                 over(collectors, None)
             }
-            Choice::Spawn => {
+            Some(Collector::Spawn) => {
                 let mut spawned = Spawned::beside(state)?;
                 spawned.start()?;
                 over(spawned.connected()?, Some(spawned))
             }
-            Choice::Any => match running() {
+            None => match running() {
                 Some(collectors) => over(collectors, None),
                 None => match spawned(state) {
                     Ok((collectors, spawned)) => over(collectors, Some(spawned)),
@@ -287,17 +265,4 @@ impl Row for Used {
 fn scan(sight: &Sight, _: &Query) -> Result<Rows<Used>, ScanError> {
     let status = sight.0.as_ref().map(Collectors::status).unwrap_or_default();
     Ok(Box::new(status.into_iter().map(|status| Ok(Used(status)))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_choice_is_a_word_or_a_path() {
-        assert_eq!("embedded".parse(), Ok(Choice::Embedded));
-        assert_eq!("spawn".parse(), Ok(Choice::Spawn));
-        assert_eq!("/run/x.sock".parse(), Ok(Choice::At("/run/x.sock".into())));
-        assert!("embeded".parse::<Choice>().is_err());
-    }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use config::Config;
+use config::agent::Config;
 use detection::{Pack, RuleLimits};
 use model::Rule;
 use store::RuleCard;

@@ -23,10 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use config::{Config, Layers, log_to_stderr};
-
-/// The system's configuration.
-const SYSTEM_CONFIG: &str = "/etc/daemoneye/config.yaml";
+use config::agent::{Config, KNOWN};
+use config::{ConfigError, Layers, log_to_stderr};
 
 /// Watches this machine: runs detection rules, raises alerts, keeps them and the record of everything it did.
 ///
@@ -72,21 +70,10 @@ struct Cli {
 
 impl Cli {
     /// The configuration: files, environment, and these options.
-    fn config(self) -> Result<Config, config::ConfigError> {
-        let layers = match &self.config {
-            Some(path) => Layers::default().file(path, true)?,
-            None => {
-                let system = Layers::default().file(SYSTEM_CONFIG.as_ref(), false)?;
-                match user_config() {
-                    Some(path) => system.file(&path, false)?,
-                    None => system,
-                }
-            }
-        };
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let layers = layers
-            .environment(variables)?
+    fn config(self) -> Result<Config, ConfigError> {
+        let layers = Layers::new(KNOWN)
+            .files(self.config.as_deref())?
+            .environment()?
             .flag("state", "--state", self.state)
             .flag("rules", "--rules", self.rules)
             .flag("socket", "--socket", self.socket)
@@ -96,13 +83,6 @@ impl Cli {
             .flag("timeout", "--timeout", self.timeout);
         Config::of(&layers)
     }
-}
-
-/// The user's configuration.
-fn user_config() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let directory = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
-    Some(directory?.join("daemoneye/config.yaml"))
 }
 
 fn main() -> ExitCode {

@@ -11,7 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use config::{Config, Format};
+use config::Format;
+use config::agent::Config;
 use ipc::TableService;
 use rustix::fs::Mode;
 use store::history::{self, HistoryReader};
@@ -19,7 +20,7 @@ use store::{Found, HISTORY_TABLES, LEDGER_TABLES, LedgerReader, State, StateLimi
 use vtables::{Engine, Limits, Route};
 
 use crate::clock;
-use crate::collecting::{Choice, Collecting};
+use crate::collecting::Collecting;
 use crate::deliver::{Orders, deliver};
 use crate::health::Health;
 use crate::keeper::Keeper;
@@ -130,11 +131,7 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let book = Arc::new(Mutex::new(Book::open(&directory, &state, is_new, health.clone())));
     state.audit("agent", "agent.started", env!("CARGO_PKG_VERSION"), "", clock::now_ms())?;
 
-    let choice = match &config.collector.value {
-        Some(who) => who.parse().map_err(|why| anyhow::anyhow!("{}: {why}", config.collector.origin))?,
-        None => Choice::Any,
-    };
-    let mut collecting = Collecting::start(&choice, &directory, health.clone())?;
+    let mut collecting = Collecting::start(config.collector.value.as_ref(), &directory, health.clone())?;
     let routes = collecting.routes();
     let mut checking = engine(&routes)?;
 

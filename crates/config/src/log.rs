@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use tracing::Level as Most;
 
-use crate::keys::{Format, Level};
+use crate::values::{Format, Level};
 
 /// Writes the log to standard error from now on; a panic too, which ends one part of the program.
 pub fn log_to_stderr(level: Level, format: Option<Format>) {

@@ -1,20 +1,55 @@
-//! A configuration file as YAML: keys with dots between their levels, texts, and places. Nothing outside knows
-//! which crate reads it.
+//! A configuration file as YAML: keys with dots between their levels, texts, lists, and places. Nothing outside
+//! knows which crate reads it.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, Spanned};
 
-/// Levels of maps within each other; the configuration has two.
+/// Levels of lists and maps within each other; a configuration has three.
 const DEPTH_MAX: usize = 8;
-/// Values and maps of a file.
+/// Values, lists and maps of a file.
 const NODES_MAX: usize = 10_000;
 
-/// A value as it is written, and where.
+/// A key as it is written, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) key: String,
-    pub(crate) value: String,
+    pub(crate) line: u64,
+    pub(crate) column: u64,
+    /// What it is given, with line and column; nothing, as in `rules:`.
+    pub(crate) value: Option<(Value, (u64, u64))>,
+}
+
+impl Written {
+    pub(crate) fn says_nothing(&self) -> bool {
+        matches!(self.value, None | Some((Value::Map, _)))
+    }
+}
+
+/// What a key is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    List(Vec<Item>),
+    /// A map of nothing.
+    Map,
+}
+
+impl Value {
+    /// What it is, for messages.
+    pub(crate) fn is(&self) -> String {
+        match self {
+            Value::Text(text) => format!("{text:?}"),
+            Value::List(_) => "a list".to_owned(),
+            Value::Map => "a map".to_owned(),
+        }
+    }
+}
+
+/// One of a list, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) text: String,
     pub(crate) line: u64,
     pub(crate) column: u64,
 }
@@ -31,6 +66,9 @@ enum Node {
     /// Nothing, as in `rules:`.
     Empty,
     Text(String),
+    /// A number as it was understood.
+    Number(String),
+    List(Vec<Spanned<Node>>),
     Map(Vec<(Spanned<String>, Spanned<Node>)>),
 }
 
@@ -41,7 +79,7 @@ impl<'de> Deserialize<'de> for Node {
             type Value = Node;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a value or a map")
+                f.write_str("a value, a list or a map")
             }
 
             fn visit_unit<E>(self) -> Result<Node, E> {
@@ -53,19 +91,27 @@ impl<'de> Deserialize<'de> for Node {
             }
 
             fn visit_i64<E>(self, number: i64) -> Result<Node, E> {
-                Ok(Node::Text(number.to_string()))
+                Ok(Node::Number(number.to_string()))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Node, E> {
-                Ok(Node::Text(number.to_string()))
+                Ok(Node::Number(number.to_string()))
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Node, E> {
-                Ok(Node::Text(number.to_string()))
+                Ok(Node::Number(number.to_string()))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Node, E> {
                 Ok(Node::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Node::List(items))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
@@ -93,6 +139,8 @@ pub(crate) fn read(text: &str) -> Result<Vec<Written>, Fault> {
             max_aliases: 0,
             max_anchors: 0,
         },
+        // A mode is written 0660, and octal numbers are not meant anywhere else.
+        leading_zero_numbers_as_strings: true,
         strict_booleans: true,
         with_snippet: false,
     };
@@ -102,37 +150,75 @@ pub(crate) fn read(text: &str) -> Result<Vec<Written>, Fault> {
         let (line, column) = error.location().map_or((1, 1), |place| (place.line(), place.column()));
         Fault { line, column, message }
     })?;
+    let Node::Map(pairs) = root.value else {
+        return match root.value {
+            Node::Empty => Ok(Vec::new()),
+            _ => Err(fault(&root.defined, "a configuration is a map of keys to values".to_owned())),
+        };
+    };
     let mut written = Vec::new();
-    match root.value {
-        Node::Map(pairs) => flatten("", pairs, &mut written)?,
-        Node::Empty => {}
-        Node::Text(_) => {
-            return Err(Fault {
-                line: 1,
-                column: 1,
-                message: "a configuration is a map of keys to values".into(),
-            });
-        }
-    }
+    flatten(text, "", pairs, &mut written)?;
     Ok(written)
 }
 
+fn fault(place: &Location, message: String) -> Fault {
+    Fault { line: place.line().max(1), column: place.column().max(1), message }
+}
+
 fn flatten(
+    text: &str,
     above: &str,
     pairs: Vec<(Spanned<String>, Spanned<Node>)>,
     written: &mut Vec<Written>,
 ) -> Result<(), Fault> {
     for (name, node) in pairs {
         let key = if above.is_empty() { name.value.clone() } else { format!("{above}.{}", name.value) };
-        let (line, column) = (name.defined.line(), name.defined.column());
         if written.iter().any(|known| known.key == key) {
-            return Err(Fault { line, column, message: format!("`{key}` is there twice") });
+            return Err(fault(&name.defined, format!("`{key}` is there twice")));
         }
-        match node.value {
-            Node::Map(pairs) => flatten(&key, pairs, written)?,
-            Node::Empty => {}
-            Node::Text(value) => written.push(Written { key, value, line, column }),
-        }
+        let value = match node.value {
+            Node::Map(pairs) if !pairs.is_empty() => {
+                flatten(text, &key, pairs, written)?;
+                continue;
+            }
+            Node::Map(_) => Some(Value::Map),
+            Node::Empty => None,
+            Node::List(items) => {
+                let items = items.into_iter().map(|item| self::item(text, &key, item));
+                Some(Value::List(items.collect::<Result<_, _>>()?))
+            }
+            Node::Text(value) => Some(Value::Text(value)),
+            Node::Number(number) => Some(Value::Text(as_written(text, &node.defined, number))),
+        };
+        let place = (node.defined.line(), node.defined.column());
+        let value = value.map(|value| (value, place));
+        written.push(Written { key, line: name.defined.line(), column: name.defined.column(), value });
     }
     Ok(())
+}
+
+fn item(text: &str, key: &str, item: Spanned<Node>) -> Result<Item, Fault> {
+    let place = item.defined;
+    let text = match item.value {
+        Node::Text(value) => value,
+        Node::Number(number) => as_written(text, &place, number),
+        _ => return Err(fault(&place, format!("`{key}` is a list of single values"))),
+    };
+    Ok(Item { text, line: place.line(), column: place.column() })
+}
+
+/// A number as it stands in the file: what a mode of `0o660` or a name of `1e3` is, the setting decides. The number as
+/// it was understood where that is not known, as behind a tag.
+fn as_written(text: &str, place: &Location, number: String) -> String {
+    let span = place.span();
+    let bytes = span.byte_offset().zip(span.byte_len()).and_then(|(offset, length)| {
+        let start = usize::try_from(offset).ok()?;
+        text.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    });
+    match bytes.map(str::trim) {
+        Some(bytes) if bytes.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+            bytes.to_owned()
+        }
+        _ => number,
+    }
 }

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use collector::Host;
+use config::procmond::Config;
 
 use crate::account::{self, AccountError};
-use crate::config::Config;
 
 /// Users and groups that are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ impl Peers {
     pub fn of(config: &Config, host: &Host) -> Result<Peers, AccountError> {
         let mut uids = BTreeSet::from([0, rustix::process::geteuid().as_raw()]);
         let mut gids = BTreeSet::new();
-        for name in &config.allowed_users {
+        for name in &config.allowed_users.value {
             uids.insert(account::user(host, name)?);
         }
-        for name in &config.allowed_groups {
+        for name in &config.allowed_groups.value {
             let gid = account::group(host, name)?;
             uids.extend(account::members(host, gid)?);
             gids.insert(gid);
@@ -45,21 +45,18 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "a test writes its fixture")]
 
     use super::*;
+    use crate::settings;
 
     #[test]
     fn only_root_oneself_and_those_named_are_served() {
         let me = rustix::process::geteuid().as_raw();
         let host = Host::live();
-        let usual = Peers::of(&Config::default(), &host).unwrap();
+        let usual = Peers::of(&settings::of(""), &host).unwrap();
         assert!(usual.admit(0, 1) && usual.admit(me, 1) && !usual.admit(4_000_000, 0));
-        let config = Config {
-            allowed_users: vec!["4000000".into()],
-            allowed_groups: vec!["5000000".into()],
-            ..Config::default()
-        };
+        let config = settings::of("allow: { users: [4000000], groups: [5000000] }");
         let peers = Peers::of(&config, &host).unwrap();
         assert!(peers.admit(4_000_000, 1) && peers.admit(1_234_567, 5_000_000) && !peers.admit(1_234_567, 1));
-        let config = Config { allowed_users: vec!["no-such-user".into()], ..Config::default() };
+        let config = settings::of("allow: { users: [no-such-user] }");
         assert!(Peers::of(&config, &host).is_err());
     }
 
@@ -71,7 +68,7 @@ mod tests {
         std::fs::write(root.path().join("etc/passwd"), passwd).unwrap();
         std::fs::write(root.path().join("etc/group"), "see:x:990:ann,nobody-of-that-name\nall:x:100:\n")
             .unwrap();
-        let config = Config { allowed_groups: vec!["see".into()], ..Config::default() };
+        let config = settings::of("allow: { groups: [see] }");
         let peers = Peers::of(&config, &Host::at(root.path())).unwrap();
         assert!(peers.admit(1001, 100), "a member by /etc/group");
         assert!(peers.admit(1002, 100), "by the primary group of /etc/passwd, although it took on another");

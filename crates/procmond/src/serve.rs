@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use collector::{Host, Runtime, RuntimeLimits};
+use config::procmond::{Config, EventSource};
 use host::ProcessDiff;
 use ipc::{Health, Identity, Server, ServerLimits, SocketListener, TableService};
 
 use crate::admission::Admission;
 use crate::capability::names;
-use crate::config::{Config, EventSource};
 use crate::peers::Peers;
+use crate::settings::capabilities;
 use crate::status::Matrix;
 
 const PROGRAM: &str = "procmond";
@@ -50,7 +51,7 @@ pub fn attach(config: &Config, host: &Host) -> Sources {
             EventSource::ProcessDiff => Arc::new(ProcessDiff::new(host.clone(), PROCESS_DIFF_INTERVAL)),
         }
     };
-    Sources(config.event_sources.iter().map(attach).collect())
+    Sources(config.event_sources.value.iter().map(attach).collect())
 }
 
 /// A collector that serves.
@@ -94,7 +95,7 @@ impl Collector {
             .on_error(move |peer, error| log.broke(peer, error))
             .part(sight(config, rights))
             .events(runtime.clone());
-        for table in host::TABLES.iter().filter(|table| config.tables.contains(&table.name())) {
+        for table in host::TABLES.iter().filter(|table| config.tables.value.contains(&table.name())) {
             service = service.table(*table, host.clone());
         }
         let server = Server::start(Arc::new(listener), Arc::new(service), LIMITS)?;
@@ -114,7 +115,7 @@ impl Collector {
 
 /// Whether it may read all that it was set up for.
 fn sight(config: &Config, rights: &Matrix) -> Health {
-    let missing = config.capabilities() - rights.permitted;
+    let missing = capabilities(config) - rights.permitted;
     let detail = match missing.is_empty() {
         true => format!("has {}", names(rights.permitted)),
         false => format!("lacks {}: what only they can read is NULL", names(missing)),

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use collector::Host;
+use config::procmond::Config;
 use ipc::{Bind, SocketListener};
 use rustix::fs::{Mode, mkdir};
 
 use crate::account::{self, AccountError};
-use crate::config::Config;
 use crate::trust::{self, Distrust};
 
 /// Why there is no socket.
@@ -39,7 +39,7 @@ pub enum SocketError {
 /// A socket that nobody serves any more is replaced: a confined process cannot remove its own when it ends, so
 /// either the service manager does (`RuntimeDirectory=`) or the next start.
 pub fn bind(host: &Host, config: &Config, path: &Path) -> Result<SocketListener, SocketError> {
-    let group = config.socket_group.as_deref().map(|name| account::group(host, name)).transpose()?;
+    let group = config.socket_group.value.as_deref().map(|name| account::group(host, name)).transpose()?;
     if let Some(directory) = path.parent() {
         match mkdir(directory, Mode::from(0o755)) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -51,13 +51,13 @@ pub fn bind(host: &Host, config: &Config, path: &Path) -> Result<SocketListener,
             trust::roots_path(directory)?;
         }
     }
-    SocketListener::bind(&Bind { path: path.to_owned(), mode: config.socket_mode, group }).map_err(|error| {
-        match error.kind() {
+    SocketListener::bind(&Bind { path: path.to_owned(), mode: config.socket_mode.value, group }).map_err(
+        |error| match error.kind() {
             io::ErrorKind::AddrInUse => SocketError::Served(path.to_owned()),
             io::ErrorKind::AlreadyExists => SocketError::NotASocket(path.to_owned()),
             _ => SocketError::Refused("bind", path.to_owned(), error),
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -65,6 +65,7 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "a test writes its fixture")]
 
     use super::*;
+    use crate::settings;
     use std::os::unix::fs::PermissionsExt;
 
     /// Root wants a directory that is root's alone.
@@ -79,7 +80,7 @@ mod tests {
     fn a_socket_has_its_mode_and_a_stale_one_is_replaced() {
         let place = place();
         let path = place.path().join("d/s.sock");
-        let config = Config { socket_mode: 0o640, ..Config::default() };
+        let config = settings::of("socket: { mode: 0640 }");
         for _ in 0..2 {
             let listener = bind(&Host::live(), &config, &path).unwrap();
             let mode = std::fs::symlink_metadata(&path).unwrap().permissions().mode();
@@ -96,7 +97,7 @@ mod tests {
         let place = place();
         let path = place.path().join("f");
         std::fs::write(&path, "mine").unwrap();
-        assert!(matches!(bind(&Host::live(), &Config::default(), &path), Err(SocketError::NotASocket(_))));
+        assert!(matches!(bind(&Host::live(), &settings::of(""), &path), Err(SocketError::NotASocket(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
 
@@ -104,7 +105,7 @@ mod tests {
     fn an_unknown_group_is_refused_before_anything_is_bound() {
         let place = place();
         let path = place.path().join("s");
-        let config = Config { socket_group: Some("no-such-group".into()), ..Config::default() };
+        let config = settings::of("socket: { group: no-such-group }");
         assert!(matches!(bind(&Host::live(), &config, &path), Err(SocketError::Group(_))));
         assert!(!path.exists());
     }

@@ -12,17 +12,20 @@ use store::{HISTORY_TABLES, LEDGER_TABLES, LedgerReader, STATE_TABLES, StateRead
 use vtables::{Engine, Here, Limits, Remote, Route};
 
 use crate::say;
+use crate::settings::Settings;
 
 /// Where rows come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Source {
-    /// Ask the collector at this socket, and others by giving it again [default: procmond's, if one answers]
+    /// Ask the collector at this socket, and others by giving it again [default: the one of the settings,
+    /// else procmond's, if it answers]
     #[arg(long, value_name = "SOCKET", global = true)]
     connect: Vec<PathBuf>,
     /// Ask no collector: scan every table in this process
     #[arg(long, global = true, conflicts_with = "connect")]
     here: bool,
-    /// Ask the agent at this socket for alerts, rules, history and the ledger [default: the agent that runs]
+    /// Ask the agent at this socket for alerts, rules, history and the ledger [default: that
+    /// of the settings, else the agent that runs]
     #[arg(long, value_name = "SOCKET", global = true, conflicts_with = "here")]
     agent: Option<PathBuf>,
     /// Read alerts, rules, history and the ledger from this state directory, when no agent runs
@@ -32,6 +35,39 @@ pub(crate) struct Source {
     /// configuration
     #[arg(long, global = true, requires = "here")]
     unmasked: bool,
+    #[arg(skip)]
+    configured: Configured,
+}
+
+/// Where the settings say that others are, for where no option does.
+#[derive(Clone, Debug, Default)]
+struct Configured {
+    state: Option<PathBuf>,
+    agent: Option<PathBuf>,
+    collector: Option<PathBuf>,
+}
+
+impl Configured {
+    /// The usual places.
+    #[cfg(test)]
+    const NOTHING: Configured = Configured { state: None, agent: None, collector: None };
+
+    /// The sockets at which the agent may be: it puts its own into its state directory when only that is set.
+    fn agent_sockets(&self) -> Vec<PathBuf> {
+        match (&self.agent, &self.state) {
+            (Some(socket), _) => vec![socket.clone()],
+            (None, Some(directory)) => vec![directory.join("agent.sock")],
+            (None, None) => ipc::agent_sockets(),
+        }
+    }
+
+    fn state_directories(&self) -> Vec<PathBuf> {
+        self.state.clone().map_or_else(ipc::state_directories, |directory| vec![directory])
+    }
+
+    fn collector_sockets(&self) -> Vec<PathBuf> {
+        self.collector.clone().map_or_else(ipc::default_sockets, |socket| vec![socket])
+    }
 }
 
 /// None of the collectors that were named can be reached.
@@ -55,8 +91,51 @@ impl std::error::Error for Unreachable {}
 impl Source {
     /// Every table in this process.
     #[cfg(test)]
-    pub(crate) const HERE: Source =
-        Source { connect: Vec::new(), here: true, agent: None, state: None, unmasked: false };
+    pub(crate) const HERE: Source = Source {
+        connect: Vec::new(),
+        here: true,
+        agent: None,
+        state: None,
+        unmasked: false,
+        configured: Configured::NOTHING,
+    };
+
+    /// Looks where the settings say that the agent and procmond are, as far as no option does.
+    pub(crate) fn configured(self, settings: &Settings) -> Source {
+        let configured = Configured {
+            state: settings.state.value.clone(),
+            agent: settings.socket.value.clone(),
+            collector: settings.collector_socket().map(Path::to_owned),
+        };
+        Source { configured, ..self }
+    }
+
+    /// Whether every table is scanned in this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.here
+    }
+
+    /// The settings with what the options put in their place.
+    pub(crate) fn shown_in(&self, settings: Settings) -> Settings {
+        let text = |path: &Path| path.display().to_string();
+        let mut shown = settings;
+        if let Some(directory) = &self.state {
+            // A socket that is set somewhere else is of another agent.
+            shown = shown.showing("state", "--state", text(directory));
+            shown = shown.showing("socket", "--state", text(&directory.join("agent.sock")));
+        }
+        if let Some(socket) = &self.agent {
+            shown = shown.showing("socket", "--agent", text(socket));
+        }
+        if self.here {
+            shown = shown.showing("collector", "--here", "embedded".to_owned());
+        }
+        if !self.connect.is_empty() {
+            let sockets: Vec<String> = self.connect.iter().map(|socket| text(socket)).collect();
+            shown = shown.showing("collector", "--connect", sockets.join(", "));
+        }
+        shown
+    }
 
     /// An engine over every table: the agent's, those that a collector serves through it, the others with this user's
     /// own rights.
@@ -91,10 +170,10 @@ impl Source {
                 None => files(directory)?,
             });
         }
-        if let Some(agent) = ipc::agent_sockets().into_iter().find_map(usual) {
+        if let Some(agent) = self.configured.agent_sockets().into_iter().find_map(usual) {
             return Ok(vec![Arc::new(Remote::new(agent))]);
         }
-        for directory in ipc::state_directories() {
+        for directory in self.configured.state_directories() {
             match files(&directory) {
                 Ok(routes) if !routes.is_empty() => return Ok(routes),
                 Ok(_) => {}
@@ -109,7 +188,10 @@ impl Source {
     /// # Errors
     /// [`Unreachable`] when none has a ledger.
     pub(crate) fn state_directory(&self) -> anyhow::Result<PathBuf> {
-        let places = self.state.clone().map_or_else(ipc::state_directories, |directory| vec![directory]);
+        let places = match &self.state {
+            Some(directory) => vec![directory.clone()],
+            None => self.configured.state_directories(),
+        };
         let found = places.iter().find(|directory| directory.join(store::LEDGER_FILE).exists()).cloned();
         found.ok_or_else(|| {
             let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
@@ -126,7 +208,7 @@ impl Source {
         let sockets = match (&self.agent, &self.state) {
             (Some(socket), _) => vec![socket.clone()],
             (None, Some(directory)) => vec![directory.join("agent.sock")],
-            (None, None) => ipc::agent_sockets(),
+            (None, None) => self.configured.agent_sockets(),
         };
         let mut why = Vec::new();
         for socket in sockets {
@@ -147,7 +229,7 @@ impl Source {
             return Ok(None);
         }
         if self.connect.is_empty() {
-            return Ok(ipc::default_sockets().into_iter().find_map(usual));
+            return Ok(self.configured.collector_sockets().into_iter().find_map(usual));
         }
         let collectors = at(&self.connect);
         let away: Vec<String> = refresh(&collectors).iter().map(ToString::to_string).collect();

@@ -17,6 +17,7 @@ mod run;
 mod say;
 mod script;
 mod session;
+mod settings;
 mod spinner;
 
 use std::io;

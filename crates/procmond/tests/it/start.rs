@@ -163,3 +163,44 @@ fn threads_start_behind_the_fence() {
     let free = mounts.split(' ').find_map(|value| value.strip_prefix("blocks_free=")).unwrap();
     assert_ne!(free, "0", "{mounts}");
 }
+
+/// The settings that it would start with, in this environment.
+fn settings(config: &std::path::Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_procmond"));
+    command.arg("--show-config").arg("--config").arg(config).args(arguments);
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn settings_come_from_its_file_and_flags_and_from_no_environment_or_users_file() {
+    let place = place();
+    let config = place.path().join("procmond.yaml");
+    std::fs::write(&config, "user: ann\nallow: { users: [bob, 12] }\ntables:\n  - hash\n").unwrap();
+    let users = place.path().join("users");
+    std::fs::create_dir_all(users.join("daemoneye")).unwrap();
+    for name in ["config.yaml", "procmond.yaml"] {
+        std::fs::write(users.join("daemoneye").join(name), "masking: false\n").unwrap();
+    }
+    let usual = settings(&config, &["--user", "carl"], &[]);
+    for (key, value, origin) in [
+        ("user", "carl", "--user"),
+        ("allow.users", "[bob, 12]", "procmond.yaml:2"),
+        ("tables", "[hash]", "procmond.yaml:3"),
+        ("masking", "true", "default"),
+        ("socket.mode", "0660", "default"),
+    ] {
+        let line = usual.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap();
+        assert!(line.contains(value) && line.ends_with(origin), "{line}");
+    }
+    let environment = [
+        ("DAEMONEYE_MASKING", "false"),
+        ("DAEMONEYE_TABLES", "shadow"),
+        ("DAEMONEYE_USER", "dora"),
+        ("DAEMONEYE_SOCKET_PATH", "/dev/shm/s"),
+        ("DAEMONEYE_NO_SUCH_SETTING", "1"),
+        ("XDG_CONFIG_HOME", users.to_str().unwrap()),
+    ];
+    assert_eq!(settings(&config, &["--user", "carl"], &environment), usual);
+}

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::machine::Source;
 use crate::render::Format;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::{clean, paint, say};
 
 /// How long the agent may take to make a change.
@@ -54,9 +55,9 @@ struct List {
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: u32,
-    /// How they are printed
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// How they are printed [default: `cli.format` of the settings, else table]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,9 +78,9 @@ struct Change {
     reason: String,
 }
 
-pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: Args, source: &Source, settings: &Settings) -> anyhow::Result<Exit> {
     match args.command {
-        Command::List(list) => self::list(&list, source),
+        Command::List(list) => self::list(&list, source, settings),
         Command::Show { id } => show(&id, source),
         Command::Ack(change) => self::change("alert.ack", &change, source),
         Command::Close(change) => self::change("alert.close", &change, source),
@@ -97,9 +98,9 @@ pub(crate) fn engine(source: &Source) -> anyhow::Result<Engine> {
     Ok(engine)
 }
 
-fn list(list: &List, source: &Source) -> anyhow::Result<Exit> {
+fn list(list: &List, source: &Source, settings: &Settings) -> anyhow::Result<Exit> {
     let mut session = Session::new(engine(source)?, false, true);
-    session.format = list.format;
+    session.format = list.format.unwrap_or(settings.format.value);
     let states = match (&list.status[..], list.all) {
         ([], true) => "1".to_owned(),
         ([], false) => "state <> 'closed'".to_owned(),

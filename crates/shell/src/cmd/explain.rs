@@ -11,6 +11,7 @@ use vtables::{Engine, Options, OutputColumn, Report, Sink, SqlError, TableReport
 use super::query::Statement;
 use crate::exit::Exit;
 use crate::machine::Source;
+use crate::settings::Settings;
 use crate::{clean, paint, run, say};
 
 #[derive(clap::Args)]
@@ -33,8 +34,8 @@ enum Format {
     Json,
 }
 
-pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
-    let mut session = args.statement.session(source)?;
+pub(crate) fn run(args: Args, source: &Source, settings: &Settings) -> anyhow::Result<Exit> {
+    let mut session = args.statement.session(source, settings)?;
     let options = session.options(&args.sql);
     let report = match report(&mut session.engine, &args.sql, options) {
         Ok(report) => report,

@@ -3,23 +3,21 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Context, anyhow};
-use vtables::Limits;
 
 use crate::exit::Exit;
 use crate::interrupt::{self, Scope};
 use crate::machine::Source;
 use crate::session::{Outcome, Session};
+use crate::settings::{self, Settings};
 use crate::{interactive, script};
 
-pub(crate) fn run(source: &Source) -> anyhow::Result<Exit> {
+pub(crate) fn run(source: &Source, settings: &Settings) -> anyhow::Result<Exit> {
     let person = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let engine = source.engine(Limits::default())?;
+    let engine = source.engine(settings::limits(settings))?;
     interrupt::listen(engine.canceller(), if person { Scope::Statement } else { Scope::Program })?;
-    if person {
-        interactive::run(Session::new(engine, true, true))
-    } else {
-        piped(Session::new(engine, false, false))
-    }
+    let mut session = Session::new(engine, person, person);
+    session.format = settings.format.value;
+    if person { interactive::run(session) } else { piped(session) }
 }
 
 /// Runs each statement as soon as it is complete, so that a program can hold a conversation.

@@ -13,10 +13,15 @@ pub(crate) mod schema;
 pub(crate) mod tables;
 pub(crate) mod validate;
 
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail};
 use clap::{Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::machine::Source;
+use crate::settings;
 
 /// Ask this machine in SQL.
 ///
@@ -25,11 +30,21 @@ use crate::machine::Source;
 ///
 /// Tables that a collector serves are read by it, as procmond does with more rights than yours. Where none runs, and
 /// for all other tables, this process reads the machine itself.
+///
+/// Settings come from /etc/daemoneye/config.yaml, then $XDG_CONFIG_HOME/daemoneye/config.yaml, then DAEMONEYE_* in the
+/// environment, as those of daemoneye-agent do: where that is set up to be, it is asked. Options win over all of them;
+/// --show-config lists the settings with where each came from.
 #[derive(Parser)]
 #[command(name = "daemoneye-cli", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     source: Source,
+    /// Read this configuration in place of the system's and the user's
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// List every setting with where it came from, and end
+    #[arg(long)]
+    show_config: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -67,18 +82,31 @@ enum Command {
 impl Cli {
     /// Does what was asked.
     pub(crate) fn run(self) -> anyhow::Result<Exit> {
+        if let Some(Command::Completions(args)) = &self.command {
+            return completions::run(args);
+        }
+        let settings = settings::read(self.config.as_deref(), self.source.is_here())?;
+        if self.show_config {
+            if self.command.is_some() {
+                bail!(crate::Usage(anyhow!("--show-config stands without a command")));
+            }
+            let shown = self.source.shown_in(settings).shown();
+            io::stdout().lock().write_all(shown.as_bytes())?;
+            return Ok(Exit::Done);
+        }
+        let source = self.source.configured(&settings);
         match self.command {
-            None => interactive::run(&self.source),
-            Some(Command::Query(args)) => query::run(args, &self.source),
-            Some(Command::Explain(args)) => explain::run(args, &self.source),
-            Some(Command::Detect(args)) => detect::run(&args, &self.source),
-            Some(Command::Alerts(args)) => alerts::run(args, &self.source),
-            Some(Command::Audit(args)) => audit::run(args, &self.source),
-            Some(Command::Rules(args)) => rules::run(args, &self.source),
-            Some(Command::Health(args)) => health::run(&args, &self.source),
-            Some(Command::Validate(args)) => validate::run(&args, &self.source),
-            Some(Command::Tables(args)) => tables::run(&args, &self.source),
-            Some(Command::Schema(args)) => schema::run(&args, &self.source),
+            None => interactive::run(&source, &settings),
+            Some(Command::Query(args)) => query::run(args, &source, &settings),
+            Some(Command::Explain(args)) => explain::run(args, &source, &settings),
+            Some(Command::Detect(args)) => detect::run(&args, &source),
+            Some(Command::Alerts(args)) => alerts::run(args, &source, &settings),
+            Some(Command::Audit(args)) => audit::run(args, &source),
+            Some(Command::Rules(args)) => rules::run(args, &source, &settings),
+            Some(Command::Health(args)) => health::run(&args, &source, &settings),
+            Some(Command::Validate(args)) => validate::run(&args, &source),
+            Some(Command::Tables(args)) => tables::run(&args, &source),
+            Some(Command::Schema(args)) => schema::run(&args, &source),
             Some(Command::Completions(args)) => completions::run(&args),
         }
     }

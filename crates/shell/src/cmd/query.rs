@@ -12,6 +12,7 @@ use crate::interrupt::{self, Scope};
 use crate::machine::Source;
 use crate::render::Format;
 use crate::session::Session;
+use crate::settings::{self, Settings};
 
 const AFTER_HELP: &str = "\
 JSON is typed: integers keep all their digits, NULL is null, text that is not UTF-8 and blobs are
@@ -28,9 +29,9 @@ pub(crate) struct Args {
     /// Read a script: statements with `;` between them, and dot commands
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
-    /// How rows are printed
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// How rows are printed [default: `cli.format` of the settings, else table]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     #[command(flatten)]
     statement: Statement,
     /// Leave out notes and warnings
@@ -44,12 +45,12 @@ pub(crate) struct Statement {
     /// Give a value to :name, as a number, null, 'quoted text' or any other text
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = given::param_argument())]
     params: Vec<Param>,
-    /// End a statement that takes longer: 10s, 500ms, 2m, none
-    #[arg(long, value_name = "DURATION", value_parser = given::timeout, default_value = "30s")]
-    timeout: Timeout,
-    /// End a statement that gives more rows
-    #[arg(long, value_name = "N", default_value_t = Limits::default().rows_max)]
-    max_rows: u64,
+    /// End a statement that takes longer: 10s, 500ms, 2m, none [default: `cli.timeout` of the settings, else 30s]
+    #[arg(long, value_name = "DURATION", value_parser = given::timeout)]
+    timeout: Option<Timeout>,
+    /// End a statement that gives more rows [default: `cli.max_rows` of the settings, else 10000000]
+    #[arg(long, value_name = "N")]
+    max_rows: Option<u64>,
 }
 
 /// An alias, since clap reads a bare `Option` as an optional argument.
@@ -57,8 +58,13 @@ type Timeout = std::option::Option<Duration>;
 
 impl Statement {
     /// A session with these parameters and limits, which Ctrl-C ends.
-    pub(crate) fn session(self, source: &Source) -> anyhow::Result<Session> {
-        let limits = Limits { timeout: self.timeout, rows_max: self.max_rows, ..Limits::default() };
+    pub(crate) fn session(self, source: &Source, settings: &Settings) -> anyhow::Result<Session> {
+        let usual = settings::limits(settings);
+        let limits = Limits {
+            timeout: self.timeout.unwrap_or(usual.timeout),
+            rows_max: self.max_rows.unwrap_or(usual.rows_max),
+            ..usual
+        };
         let engine = source.engine(limits)?;
         interrupt::listen(engine.canceller(), Scope::Program)?;
         let mut session = Session::new(engine, false, true);
@@ -67,9 +73,9 @@ impl Statement {
     }
 }
 
-pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
-    let mut session = args.statement.session(source)?;
-    session.format = args.format;
+pub(crate) fn run(args: Args, source: &Source, settings: &Settings) -> anyhow::Result<Exit> {
+    let mut session = args.statement.session(source, settings)?;
+    session.format = args.format.unwrap_or(settings.format.value);
     session.quiet = args.quiet;
     let sql = match Sql::read(args.sql.as_deref(), args.file.as_deref()) {
         Ok(sql) => sql,

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::machine::Source;
 use crate::render::Format;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::{clean, say};
 
 #[derive(clap::Args)]
@@ -23,9 +24,9 @@ pub(crate) struct Args {
 enum Command {
     /// List the agent's rules and how each fares
     List {
-        /// How they are printed
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        /// How they are printed [default: `cli.format` of the settings, else table]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
     },
     /// Tell all about one rule
     Show {
@@ -55,12 +56,12 @@ struct Switch {
     reason: String,
 }
 
-pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: Args, source: &Source, settings: &Settings) -> anyhow::Result<Exit> {
     match args.command {
         Command::List { format } => sql(
             "SELECT id, status, enabled, severity, interval, runs, average_ms, alerts, failures, over_budget, error \
              FROM rules ORDER BY status DESC, id",
-            format,
+            format.unwrap_or(settings.format.value),
             None,
             source,
         ),

@@ -12,7 +12,6 @@ mod fault;
 mod lex;
 mod lower;
 mod scope;
-mod suggest;
 mod walk;
 
 #[cfg(test)]
@@ -22,7 +21,7 @@ use std::ops::Range;
 
 use lex::{Kind, Lexeme};
 
-pub use suggest::nearest;
+pub use model::nearest;
 
 use crate::Catalog;
 use crate::error::{ErrorKind, SqlError, Warning};
