@@ -71,13 +71,8 @@ pub(crate) fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
 
 /// Bytes: a number, alone or with KiB, MiB or GiB.
 pub(crate) fn size(text: &str, least: u64) -> Result<u64, String> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
-    let bytes = units.iter().find_map(|(unit, shift)| {
-        let number: u64 = text.strip_suffix(unit)?.trim_end().replace('_', "").parse().ok()?;
-        number.checked_mul(1 << shift)
-    });
-    let bytes = bytes.filter(|bytes| *bytes >= least);
-    bytes.ok_or_else(|| format!("write bytes, such as 32MiB, and at least {} KiB", least >> 10))
+    let bytes = model::size::parse(&text.replace('_', "")).filter(|bytes| *bytes >= least);
+    bytes.ok_or_else(|| format!("{}, and at least {} KiB", model::size::FORM, least >> 10))
 }
 
 pub(crate) fn format(text: &str) -> Result<Format, String> {
