@@ -80,6 +80,35 @@ impl Entry {
 
     /// The entry of stored bytes, if they are whole and have the hash that they claim.
     pub fn from_stored(bytes: &[u8]) -> Result<Entry, Malformed> {
+        let read = Read::from_stored(bytes)?;
+        Ok(Entry {
+            sequence: read.sequence,
+            time_ms: read.time_ms,
+            actor: read.actor.to_owned(),
+            action: read.action.to_owned(),
+            subject: read.subject.to_owned(),
+            payload_hash: read.payload_hash,
+            previous: read.previous,
+            hash: read.hash,
+        })
+    }
+}
+
+/// An entry as it stands in stored bytes: what is looked at once need not be copied.
+pub(super) struct Read<'b> {
+    pub(super) sequence: u64,
+    time_ms: i64,
+    actor: &'b str,
+    action: &'b str,
+    pub(super) subject: &'b str,
+    pub(super) payload_hash: Hash,
+    pub(super) previous: Hash,
+    pub(super) hash: Hash,
+}
+
+impl Read<'_> {
+    /// As [`Entry::from_stored`].
+    pub(super) fn from_stored(bytes: &[u8]) -> Result<Read<'_>, Malformed> {
         let (canonical, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(Malformed::Layout)?;
         if blake3::hash(canonical).as_bytes() != hash {
             return Err(Malformed::Hash);
@@ -88,7 +117,7 @@ impl Entry {
     }
 }
 
-fn parse(canonical: &[u8], hash: Hash) -> Option<Entry> {
+fn parse(canonical: &[u8], hash: Hash) -> Option<Read<'_>> {
     let rest = canonical.strip_prefix(ENTRY_MAGIC)?;
     let (sequence, rest) = rest.split_first_chunk()?;
     let (time, rest) = rest.split_first_chunk()?;
@@ -97,7 +126,7 @@ fn parse(canonical: &[u8], hash: Hash) -> Option<Entry> {
     let (actor, rest) = take_text(rest)?;
     let (action, rest) = take_text(rest)?;
     let (subject, rest) = take_text(rest)?;
-    rest.is_empty().then_some(Entry {
+    rest.is_empty().then_some(Read {
         sequence: u64::from_le_bytes(*sequence),
         time_ms: i64::from_le_bytes(*time),
         actor,
@@ -109,10 +138,10 @@ fn parse(canonical: &[u8], hash: Hash) -> Option<Entry> {
     })
 }
 
-fn take_text(bytes: &[u8]) -> Option<(String, &[u8])> {
+fn take_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    Some((String::from_utf8(text.to_vec()).ok()?, rest))
+    Some((std::str::from_utf8(text).ok()?, rest))
 }
 
 #[cfg(test)]

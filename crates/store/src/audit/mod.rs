@@ -11,6 +11,7 @@ mod ledger;
 mod merkle;
 mod proof;
 mod reader;
+mod regrown;
 mod verify;
 
 pub use checkpoint::{Checkpoint, NoteKey};

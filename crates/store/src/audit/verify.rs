@@ -1,8 +1,8 @@
 //! Whether a ledger is what was written, from its file and from what was kept elsewhere.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use redb::ReadableTable;
@@ -10,10 +10,10 @@ use redb::ReadableTableMetadata;
 
 use super::Head;
 use super::checkpoint::{Checkpoint, NoteKey};
-use super::entry::{Entry, Hash, LedgerId, Malformed, genesis};
+use super::entry::{Hash, LedgerId, Malformed, Read, genesis};
 use super::layout::{View, damaged};
-use super::merkle::{Frontier, leaf_hash};
 use super::reader::LedgerReader;
+use super::regrown::{Rows, Tree};
 use crate::StoreError;
 
 /// Findings that are told; a file that is wrong all over needs no more.
@@ -118,43 +118,33 @@ struct Walk<'v> {
     view: &'v View<'v>,
     head: Head,
     findings: Vec<Finding>,
-    frontier: Frontier,
     /// Hash of the last entry that was walked, and its place.
     last: (u64, Hash),
     /// Sizes that somebody remembers, with what the entries give for them.
     remembered: BTreeMap<u64, (Hash, Hash)>,
     payloads: Rows<u64, &'static [u8]>,
-    /// The nodes of each level that was reached.
-    nodes: Vec<Rows<(u8, u64), Hash>>,
+    subjects: Sum,
 }
 
-/// Rows of a table in their order, beside a walk in the same order: cheaper than a lookup each.
-struct Rows<K: redb::Key + 'static, V: redb::Value + 'static> {
-    rows: redb::Range<'static, K, V>,
-    ahead: Option<(redb::AccessGuard<'static, K>, redb::AccessGuard<'static, V>)>,
+/// Adds up a set, to be compared with another without a lookup for each member. The hash has a key that nobody knows
+/// beforehand, so two sets with one sum are the same but by chance, once in 2^64.
+#[derive(Clone, Default)]
+struct Sum {
+    keyed: RandomState,
+    sum: u64,
 }
 
-impl<K: redb::Key + 'static, V: redb::Value + 'static> Rows<K, V> {
-    fn of(rows: redb::Range<'static, K, V>) -> Rows<K, V> {
-        Rows { rows, ahead: None }
+impl Sum {
+    fn add(&mut self, member: impl std::hash::Hash) {
+        self.sum = self.sum.wrapping_add(self.keyed.hash_one(member));
     }
 
-    /// The row of which the key compares as equal; those before it are passed over.
-    fn seek(
-        &mut self,
-        compare: impl Fn(K::SelfType<'_>) -> Ordering,
-    ) -> Result<Option<redb::AccessGuard<'static, V>>, redb::StorageError> {
-        loop {
-            if self.ahead.is_none() {
-                self.ahead = self.rows.next().transpose()?;
-            }
-            let Some((key, _)) = &self.ahead else { return Ok(None) };
-            match compare(key.value()) {
-                Ordering::Less => self.ahead = None,
-                Ordering::Equal => return Ok(self.ahead.take().map(|(_, value)| value)),
-                Ordering::Greater => return Ok(None),
-            }
+    /// Adds all that the index of subjects holds.
+    fn add_index(&mut self, view: &View<'_>) -> Result<(), StoreError> {
+        for item in view.subjects.iter().map_err(|e| StoreError::of(view.path, e))? {
+            self.add(item.map_err(|e| StoreError::of(view.path, e))?.0.value());
         }
+        Ok(())
     }
 }
 
@@ -162,10 +152,9 @@ impl<'v> Walk<'v> {
     fn new(view: &'v View<'v>) -> Result<Walk<'v>, StoreError> {
         let head = view.head()?;
         let last = (0, genesis(&head.ledger));
-        let (findings, remembered) = (Vec::new(), BTreeMap::new());
-        let payloads = view.payloads.range(0..).map_err(|e| StoreError::of(view.path, e))?;
-        let (payloads, nodes) = (Rows::of(payloads), Vec::new());
-        Ok(Walk { view, head, findings, frontier: Frontier::default(), last, remembered, payloads, nodes })
+        let payloads = Rows::of(view.payloads.range(0..).map_err(|e| StoreError::of(view.path, e))?);
+        let (findings, remembered, subjects) = (Vec::new(), BTreeMap::new(), Sum::default());
+        Ok(Walk { view, head, findings, last, remembered, payloads, subjects })
     }
 
     fn find(&mut self, kind: FindingKind, sequence: impl Into<Option<u64>>, sentence: impl Into<String>) {
@@ -252,12 +241,25 @@ impl<'v> Walk<'v> {
         Ok(NoteKey::new(self.head.ledger, key))
     }
 
+    /// Goes through the entries twice at once: along their chain here, and over their tree in a thread of its own, since
+    /// each is as much work as the other.
     fn entries(&mut self) -> Result<(), StoreError> {
-        let path = self.view.path;
-        self.remember();
-        for item in self.view.entries.iter().map_err(|e| StoreError::of(path, e))? {
-            let (place, stored) = item.map_err(|e| StoreError::of(path, e))?;
-            self.entry(place.value(), stored.value())?;
+        let (view, sizes) = (self.view, self.remembered.keys().copied().collect());
+        let mut indexed = self.subjects.clone();
+        let tree = std::thread::scope(|scope| {
+            let tree = scope.spawn(|| {
+                indexed.add_index(view)?;
+                Tree::over(view, &sizes, FINDINGS_MAX)
+            });
+            let walked = self.chain();
+            let tree = tree.join().unwrap_or_else(|panic| resume_unwind(panic));
+            walked.and(tree)
+        })?;
+        for (place, sentence) in tree.wrong {
+            self.find(FindingKind::NodeWrong, place, sentence);
+        }
+        for (size, root) in tree.roots {
+            self.remembered.entry(size).and_modify(|known| known.1 = root);
         }
         if self.last.0 != self.head.size {
             let (end, size) = (self.last.0, self.head.size);
@@ -273,12 +275,22 @@ impl<'v> Walk<'v> {
                 "the head bears another hash than the last entry",
             );
         }
-        if self.frontier.root() != self.head.root {
+        if tree.root != self.head.root {
             self.find(
                 FindingKind::HeadWrong,
                 self.head.size,
                 "the head bears another root than the entries give",
             );
+        }
+        if indexed.sum == self.subjects.sum { Ok(()) } else { self.subjects() }
+    }
+
+    fn chain(&mut self) -> Result<(), StoreError> {
+        let path = self.view.path;
+        self.remember();
+        for item in self.view.entries.iter().map_err(|e| StoreError::of(path, e))? {
+            let (place, stored) = item.map_err(|e| StoreError::of(path, e))?;
+            self.entry(place.value(), stored.value())?;
         }
         Ok(())
     }
@@ -292,7 +304,7 @@ impl<'v> Walk<'v> {
                 format!("entry {first} is missing: {place} comes next"),
             );
         }
-        match Entry::from_stored(stored) {
+        match Read::from_stored(stored) {
             Err(why) => {
                 self.find(FindingKind::EntryChanged, place, format!("entry {place}: {why}"));
                 // What the next one must name is unknown but for a changed hash, which stands in the bytes.
@@ -301,31 +313,11 @@ impl<'v> Walk<'v> {
             }
             Ok(entry) => self.sound_entry(place, &entry)?,
         }
-        let (view, path, nodes) = (self.view, self.view.path, &mut self.nodes);
-        let mut wrong = Vec::new();
-        self.frontier.push(leaf_hash(stored), |level, index, hash| {
-            // Levels are reached one after the other, from 1.
-            if nodes.len() < usize::from(level) {
-                let of_level = view.nodes.range((level, 0)..=(level, u64::MAX));
-                nodes.push(Rows::of(of_level.map_err(|e| StoreError::of(path, e))?));
-            }
-            let node = match nodes.get_mut(usize::from(level) - 1) {
-                Some(rows) => rows.seek(|key| key.1.cmp(&index)).map_err(|e| StoreError::of(path, e))?,
-                None => None,
-            };
-            if node.is_none_or(|node| node.value() != *hash) {
-                wrong.push(format!("tree node {index} of level {level} is not what the entries give"));
-            }
-            Ok(())
-        })?;
-        for sentence in wrong {
-            self.find(FindingKind::NodeWrong, place, sentence);
-        }
         self.remember();
         Ok(())
     }
 
-    fn sound_entry(&mut self, place: u64, entry: &Entry) -> Result<(), StoreError> {
+    fn sound_entry(&mut self, place: u64, entry: &Read<'_>) -> Result<(), StoreError> {
         let path = self.view.path;
         if entry.sequence != place {
             let sentence = format!("in place of entry {place} stands one with sequence {}", entry.sequence);
@@ -342,18 +334,29 @@ impl<'v> Walk<'v> {
         if payload.is_none_or(|payload| *blake3::hash(payload.value()).as_bytes() != entry.payload_hash) {
             self.find(FindingKind::PayloadChanged, place, format!("the payload of entry {place} is another"));
         }
-        let indexed = self.view.subjects.get((entry.subject.as_str(), place));
-        if indexed.map_err(|e| StoreError::of(path, e))?.is_none() {
-            let sentence = format!("the index of subjects does not lead to entry {place}");
-            self.find(FindingKind::IndexWrong, place, sentence);
-        }
+        self.subjects.add((entry.subject, place));
         self.last = (place, entry.hash);
+        Ok(())
+    }
+
+    /// Names the entries to which the index of subjects does not lead.
+    fn subjects(&mut self) -> Result<(), StoreError> {
+        let (view, path) = (self.view, self.view.path);
+        for item in view.entries.iter().map_err(|e| StoreError::of(path, e))? {
+            let (place, stored) = item.map_err(|e| StoreError::of(path, e))?;
+            let (place, Ok(entry)) = (place.value(), Read::from_stored(stored.value())) else { continue };
+            let found = view.subjects.get((entry.subject, place)).map_err(|e| StoreError::of(path, e))?;
+            if found.is_none() {
+                let sentence = format!("the index of subjects does not lead to entry {place}");
+                self.find(FindingKind::IndexWrong, place, sentence);
+            }
+        }
         Ok(())
     }
 
     fn remember(&mut self) {
         if let Some(known) = self.remembered.get_mut(&self.last.0) {
-            *known = (self.last.1, self.frontier.root());
+            known.0 = self.last.1;
         }
     }
 
