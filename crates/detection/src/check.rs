@@ -28,6 +28,8 @@ pub(crate) struct Loaded {
     pub(crate) rule: Rule,
     /// Where its id stands.
     pub(crate) id_place: Place,
+    /// The names of its tests, which passed.
+    pub(crate) tests: Vec<String>,
     /// What is probably not meant.
     pub(crate) warnings: Vec<RuleFault>,
 }
@@ -47,7 +49,8 @@ pub(crate) fn load(
     if let (Some(rule), Some(result), true) = (rule, result, check.faults.is_empty()) {
         trial::run(&mut check, &text, &result, engine);
         if check.faults.is_empty() {
-            return Ok(Loaded { rule, id_place: text.id.place, warnings: check.warnings });
+            let tests = text.tests.value.iter().map(|test| test.name.value.clone()).collect();
+            return Ok(Loaded { rule, id_place: text.id.place, tests, warnings: check.warnings });
         }
     }
     Err(check.faults)

@@ -30,6 +30,8 @@ impl Default for RuleLimits {
 pub struct Pack {
     /// Rules that passed every check and their own tests, in the order of their paths.
     pub rules: Vec<Rule>,
+    /// The names of the tests of each rule, in the same order.
+    pub tests: Vec<Vec<String>>,
     /// Why other files gave no rule; one file may have several.
     pub faults: Vec<RuleFault>,
     /// What is allowed in the rules that hold, and probably not meant.
@@ -83,7 +85,7 @@ impl Loading {
     fn add(&mut self, source: &Source, engine: &mut Engine, limits: &RuleLimits) {
         match check::load(source, engine, limits) {
             Err(faults) => self.pack.faults.extend(faults),
-            Ok(Loaded { rule, id_place, warnings }) => {
+            Ok(Loaded { rule, id_place, tests, warnings }) => {
                 let here = format!("{}:{}", source.path.display(), id_place.line);
                 if let Some(first) = self.ids.get(&rule.id) {
                     let message = format!("the id `{}` is taken by {first}", rule.id);
@@ -95,6 +97,7 @@ impl Loading {
                 self.ids.insert(rule.id.clone(), here);
                 self.pack.warnings.extend(warnings);
                 self.pack.rules.push(rule);
+                self.pack.tests.push(tests);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `rules`: those of the agent, and rule files.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use detection::{Pack, RuleLimits};
 use vtables::Limits;
@@ -34,10 +35,14 @@ enum Command {
         id: String,
     },
     /// Check rule files and run their tests
-    #[command(visible_alias = "test")]
     Validate {
         /// A directory of rules, or one rule file
         path: PathBuf,
+    },
+    /// Run the tests of rule files and list each; a rule is refused where one fails
+    Test {
+        /// A directory of rules, or one rule file [default: the rules that come with the program]
+        path: Option<PathBuf>,
     },
     /// Let a rule run
     Enable(Switch),
@@ -74,6 +79,7 @@ pub(crate) fn run(args: Args, source: &Source, settings: &Settings) -> anyhow::R
             source,
         ),
         Command::Validate { path } => validate(&path, source),
+        Command::Test { path } => test(path.as_deref(), source),
         Command::Enable(switch) => {
             act("rule.enable", &[("id", &switch.id), ("reason", &switch.reason)], source)
         }
@@ -112,16 +118,41 @@ pub(crate) fn act(verb: &str, arguments: &[(&str, &str)], source: &Source) -> an
     })
 }
 
-fn validate(path: &std::path::Path, source: &Source) -> anyhow::Result<Exit> {
+/// The rules of a directory or file, else those that come with the program. What is wrong with them is told.
+fn pack(path: Option<&Path>, source: &Source) -> anyhow::Result<Pack> {
     let mut engine = source.engine(Limits::default())?;
-    let pack = match Pack::load(path, &mut engine, &RuleLimits::default()) {
-        Ok(pack) => pack,
-        Err(error) => anyhow::bail!(crate::Usage(error.into())),
+    let limits = RuleLimits::default();
+    let pack = match path.map(|path| Pack::load(path, &mut engine, &limits)) {
+        None => Pack::shipped(&mut engine, &limits),
+        Some(Ok(pack)) => pack,
+        Some(Err(error)) => anyhow::bail!(crate::Usage(error.into())),
     };
     pack.faults.iter().for_each(|fault| say::rule_fault(fault, true));
     pack.warnings.iter().for_each(|warning| say::rule_fault(warning, false));
+    Ok(pack)
+}
+
+fn validate(path: &Path, source: &Source) -> anyhow::Result<Exit> {
+    conclude(&pack(Some(path), source)?, "hold and pass their tests")
+}
+
+fn test(path: Option<&Path>, source: &Source) -> anyhow::Result<Exit> {
+    let pack = pack(path, source)?;
+    let mut out = String::new();
+    for (rule, tests) in pack.rules.iter().zip(&pack.tests) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}", rule.id);
+        tests.iter().for_each(|name| {
+            let _ = writeln!(out, "  ok  {}", clean::line(name));
+        });
+    }
+    io::stdout().lock().write_all(out.as_bytes())?;
+    conclude(&pack, &format!("pass {} tests", pack.tests.iter().map(Vec::len).sum::<usize>()))
+}
+
+fn conclude(pack: &Pack, what: &str) -> anyhow::Result<Exit> {
     let files: std::collections::BTreeSet<_> = pack.faults.iter().map(|fault| &fault.path).collect();
     let (good, bad) = (pack.rules.len(), files.len());
-    writeln!(io::stdout().lock(), "{good} rules hold and pass their tests; {bad} files are refused")?;
+    writeln!(io::stdout().lock(), "{good} rules {what}; {bad} files are refused")?;
     Ok(if pack.faults.is_empty() { Exit::Done } else { Exit::Failed })
 }
