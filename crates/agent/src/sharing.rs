@@ -91,6 +91,7 @@ impl Sharing {
             used: table.wanted,
             constraints: Vec::new(),
             rows_wanted: None,
+            every_row: false,
             run: run.clone(),
         };
         let since = Instant::now();

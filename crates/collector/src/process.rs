@@ -40,6 +40,8 @@ pub struct ProcessQuery {
     pub reads: Reads,
     /// Whether of [`Status`] the ids alone will be read, which come first and cost half as much.
     pub ids_alone: bool,
+    /// Whether the ids will be read of every process.
+    pub ids_of_all: bool,
     /// Whether the secrets of command lines are masked.
     pub masking: Masking,
     /// The run of the statement.
@@ -51,7 +53,16 @@ impl ProcessQuery {
     pub fn new(host: &Host, table: &'static str, query: &Query, reads: Reads) -> ProcessQuery {
         // `ints` sorts and drops repeats; what is no pid matches nothing.
         let pids = query.ints("pid").map(|pids| pids.iter().filter_map(|p| u32::try_from(*p).ok()).collect());
-        ProcessQuery { table, pids, reads, ids_alone: false, masking: host.masking(), run: query.run.clone() }
+        let (ids_alone, ids_of_all) = (false, false);
+        ProcessQuery {
+            table,
+            pids,
+            reads,
+            ids_alone,
+            ids_of_all,
+            masking: host.masking(),
+            run: query.run.clone(),
+        }
     }
 }
 
@@ -448,6 +459,7 @@ mod tests {
             pids: None,
             reads: Reads::More,
             ids_alone: false,
+            ids_of_all: false,
             masking: Masking::On,
             run: run.clone(),
         }

@@ -58,8 +58,15 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Ancestor>, ScanError> {
     let (host, run, masking) = (host.clone(), query.run.clone(), host.masking());
     let one = move |pid| {
         let (pids, run) = (Some(vec![pid]), run.clone());
-        let query =
-            ProcessQuery { table: TABLE.name, pids, reads: Reads::Stat, ids_alone: true, masking, run };
+        let query = ProcessQuery {
+            table: TABLE.name,
+            pids,
+            reads: Reads::Stat,
+            ids_alone: true,
+            ids_of_all: false,
+            masking,
+            run,
+        };
         process::collector(&host).scan(query)?.next().transpose()
     };
     Ok(Box::new(pids.into_iter().flat_map(move |pid| match ancestors(pid, &one) {

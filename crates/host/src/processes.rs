@@ -171,6 +171,8 @@ const MORE: &[&str] = &[
 const AFTER_IDS: &[&str] =
     &["resident_size", "total_size", "cap_effective", "tracer_pid", "no_new_privs", "seccomp"];
 
+const IDS: &[&str] = &["uid", "gid", "euid", "egid", "suid", "sgid"];
+
 fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
     let reads = match () {
         _ if query.uses(MORE) => Reads::More,
@@ -178,8 +180,12 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
         _ => Reads::Pid,
     };
     let ids_alone = !query.uses(AFTER_IDS);
-    process::collector(host)
-        .scan(ProcessQuery { ids_alone, ..ProcessQuery::new(host, TABLE.name, query, reads) })
+    let ids_of_all = ids_alone && query.every_row && query.uses(IDS);
+    process::collector(host).scan(ProcessQuery {
+        ids_alone,
+        ids_of_all,
+        ..ProcessQuery::new(host, TABLE.name, query, reads)
+    })
 }
 
 fn on_disk(exe: Option<&Exe>) -> i64 {

@@ -95,6 +95,8 @@ pub struct Query {
     pub constraints: Vec<Constraint>,
     /// Rows after which the statement probably has enough (its LIMIT); it may ask for more.
     pub rows_wanted: Option<u64>,
+    /// No row is rejected by what is read of it, so that what is used is used of every row.
+    pub every_row: bool,
     /// The run of the statement: its cancellation, deadline, notes and clock.
     pub run: Run,
 }
@@ -102,7 +104,8 @@ pub struct Query {
 impl Query {
     /// A query for every row and column.
     pub fn all(schema: Arc<TableSchema>, run: Run) -> Query {
-        Query { schema, used: ColumnMask::ALL, constraints: Vec::new(), rows_wanted: None, run }
+        let constraints = Vec::new();
+        Query { schema, used: ColumnMask::ALL, constraints, rows_wanted: None, every_row: true, run }
     }
 
     /// Whether any of the named columns may be read.

@@ -114,6 +114,7 @@ impl Scope {
             used,
             constraints,
             rows_wanted,
+            every_row: self.tested.is_empty(),
             run: self.run.clone(),
         };
         let open = |query: &Query| scope.route.open(&scope.schema.name, query);

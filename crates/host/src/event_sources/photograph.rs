@@ -218,6 +218,7 @@ mod tests {
             pids: None,
             reads: Reads::More,
             ids_alone: true,
+            ids_of_all: false,
             masking: Masking::On,
             run: Run::unlimited(),
         };

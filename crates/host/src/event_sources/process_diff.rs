@@ -64,6 +64,7 @@ impl ProcessDiff {
             pids: None,
             reads: Reads::More,
             ids_alone: true,
+            ids_of_all: true,
             masking: self.host.masking(),
             run,
         };

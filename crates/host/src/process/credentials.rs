@@ -28,8 +28,8 @@ impl Credentials {
         Credentials { live, same_namespace: OnceLock::new(), refused: AtomicBool::new(false) }
     }
 
-    /// The ids of the process whose open directory is `dir`; `None` when `status` has to tell.
-    pub(super) fn of(&self, proc: &OwnedFd, dir: BorrowedFd<'_>, pid: u32) -> Option<Status> {
+    /// Opens the process that has this pid now; `None` when `status` has to tell.
+    pub(super) fn open(&self, proc: &OwnedFd, pid: u32) -> Option<PidFd> {
         let usable = self.live
             && !self.refused.load(Ordering::Relaxed)
             && *self.same_namespace.get_or_init(|| is_own_namespace(proc));
@@ -37,20 +37,30 @@ impl Credentials {
             return None;
         }
         let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => PidFd::from(pidfd),
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Some(PidFd::from(pidfd)),
             // It is gone.
-            Err(rustix::io::Errno::SRCH) => return None,
-            Err(_) => return self.refuse(),
-        };
+            Err(rustix::io::Errno::SRCH) => None,
+            Err(_) => self.refuse(),
+        }
+    }
+
+    /// The ids of the process whose open directory is `dir`; `None` when `status` has to tell.
+    pub(super) fn of(&self, proc: &OwnedFd, dir: BorrowedFd<'_>, pid: u32) -> Option<Status> {
+        let ids = self.ids(&self.open(proc, pid)?)?;
+        // While the process of the directory lives, no other one has its pid: so it was this one's pidfd.
+        accessat(dir, c".", Access::EXISTS, AtFlags::EACCESS).ok()?;
+        Some(ids)
+    }
+
+    /// The ids of an open process; `None` when `status` has to tell.
+    pub(super) fn ids(&self, pidfd: &PidFd) -> Option<Status> {
         let ids = match pidfd.get_creds() {
             Ok(ids) => ids,
             Err(error) if error.kind() == ErrorKind::Unsupported => return self.refuse(),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return self.refuse(),
             Err(_) => return None,
         };
-        // While the process of the directory lives, no other one has its pid: so it was this one's pidfd.
-        accessat(dir, c".", Access::EXISTS, AtFlags::EACCESS).ok()?;
         Some(Status {
             uid: Some(ids.ruid),
             euid: Some(ids.euid),
@@ -62,7 +72,7 @@ impl Credentials {
         })
     }
 
-    fn refuse(&self) -> Option<Status> {
+    fn refuse<T>(&self) -> Option<T> {
         self.refused.store(true, Ordering::Relaxed);
         None
     }

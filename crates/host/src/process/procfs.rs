@@ -17,6 +17,7 @@ use collector::{
     Rows, Stat, Status, reason,
 };
 use model::ScanError;
+use pidfd_util::PidFd;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat_raw, statx};
 use rustix::io::Errno;
@@ -139,11 +140,20 @@ struct Reader {
     /// `/proc`, so that paths are short and stay in it.
     proc: OwnedFd,
     /// The process that the scan stands at, and its open directory.
-    current: Mutex<Option<(u32, OwnedFd)>>,
+    current: Mutex<Option<Current>>,
     ticks_per_second: u64,
     credentials: Credentials,
     boot_id: OnceLock<Option<String>>,
     boot_time: OnceLock<Option<i64>>,
+}
+
+/// The process that a scan stands at.
+struct Current {
+    pid: u32,
+    /// Its open directory.
+    dir: OwnedFd,
+    /// The same process, where its ids will be asked for.
+    pidfd: Option<PidFd>,
 }
 
 impl Reader {
@@ -160,8 +170,10 @@ impl Reader {
         };
         let stat = if self.query.reads == Reads::More {
             self.dir(pid).and_then(|dir| {
+                // Opened after the directory and before its `stat`: while that answers, no other process has the pid.
+                let pidfd = self.query.ids_of_all.then(|| self.credentials.open(&self.proc, pid)).flatten();
                 let stat = self.file(&dir, c"stat", stat);
-                *self.current() = Some((pid, dir));
+                *self.current() = Some(Current { pid, dir, pidfd });
                 stat
             })
         } else {
@@ -180,7 +192,7 @@ impl Reader {
         *self.current() = None;
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<(u32, OwnedFd)>> {
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,10 +207,10 @@ impl Reader {
         process: &Process,
         read: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> io::Result<T> {
-        if let Some((pid, dir)) = &*self.current()
-            && *pid == process.pid()
+        if let Some(current) = &*self.current()
+            && current.pid == process.pid()
         {
-            return Ok(read(dir.as_fd())?);
+            return Ok(read(current.dir.as_fd())?);
         }
         let dir = self.dir(process.pid())?;
         let value = read(dir.as_fd())?;
@@ -344,6 +356,12 @@ impl ProcessReader for Reader {
 
     fn status(&self, process: &Process) -> io::Result<Status> {
         let ids_alone = self.query.ids_alone;
+        if let Some(Current { pid, pidfd: Some(pidfd), .. }) = &*self.current()
+            && *pid == process.pid()
+            && let Some(ids) = self.credentials.ids(pidfd)
+        {
+            return Ok(ids);
+        }
         self.late(process, |dir| {
             let known = ids_alone.then(|| self.credentials.of(&self.proc, dir, process.pid())).flatten();
             match known {
@@ -470,6 +488,7 @@ mod tests {
             pids,
             reads: Reads::More,
             ids_alone: false,
+            ids_of_all: false,
             masking: Masking::Off,
             run,
         };

@@ -120,6 +120,7 @@ mod tests {
             pids,
             reads,
             ids_alone: false,
+            ids_of_all: false,
             masking: Masking::On,
             run: Run::unlimited(),
         };
@@ -153,8 +154,15 @@ mod tests {
         let pid = std::process::id();
         let sysinfo = scan(Some(vec![pid]), Reads::More).remove(0);
         let (pids, run) = (Some(vec![pid]), Run::unlimited());
-        let query =
-            ProcessQuery { table: "", pids, reads: Reads::More, ids_alone: false, masking: Masking::On, run };
+        let query = ProcessQuery {
+            table: "",
+            pids,
+            reads: Reads::More,
+            ids_alone: false,
+            ids_of_all: false,
+            masking: Masking::On,
+            run,
+        };
         let procfs = super::super::procfs::Procfs::new(collector::Host::live());
         let procfs = procfs.scan(query).unwrap().next().unwrap().unwrap();
         let ids = |p: &Process| {

@@ -124,7 +124,10 @@ pub(crate) fn query(scan: proto::Scan, schema: &Arc<TableSchema>, grant: Grant) 
         used = used.with(column);
         constraints.push(Constraint { column, op: *op, values });
     }
-    let query = Query { schema: schema.clone(), used, constraints, rows_wanted: scan.rows_wanted, run };
+    // Without a comparison every row is sent, with all that is used.
+    let every_row = constraints.is_empty();
+    let query =
+        Query { schema: schema.clone(), used, constraints, rows_wanted: scan.rows_wanted, every_row, run };
     Ok(Asked { wanted, query, credit: scan.credit.min(CREDIT_MAX) })
 }
 
