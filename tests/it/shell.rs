@@ -259,6 +259,27 @@ fn a_statement_is_validated_without_being_run() {
 }
 
 #[test]
+fn the_tests_of_rules_are_listed_and_one_that_fails_shows_what_it_got() {
+    let shipped = cli(["--here", "rules", "test"]).output();
+    assert_eq!(shipped.code(), 0, "{shipped:?}");
+    let text = shipped.text();
+    assert!(text.contains("deleted-executable\n  ok  fires on a deleted image\n"), "{text}");
+    assert!(text.ends_with(" tests; 0 files are refused\n"), "{text}");
+    let directory = tempfile::tempdir().unwrap();
+    let good = include_str!("../../rules/defense_evasion/deleted-executable.yaml");
+    std::fs::write(directory.path().join("good.yaml"), good).unwrap();
+    let bad = good.replace("id: deleted-executable", "id: bad").replace("exe_deleted = 1", "exe_deleted = 2");
+    std::fs::write(directory.path().join("bad.yaml"), bad).unwrap();
+    let tested = cli(["--here", "rules", "test", directory.path().to_str().unwrap()]).output();
+    assert_eq!(tested.code(), 1, "{tested:?}");
+    assert!(
+        tested.text().contains("  ok  ") && tested.text().ends_with("; 1 file is refused\n"),
+        "{tested:?}"
+    );
+    assert!(tested.stderr.contains("bad.yaml:") && tested.stderr.contains("fails: "), "{tested:?}");
+}
+
+#[test]
 fn explain_reports_each_table() {
     let sql = "SELECT name FROM daemoneye_tables WHERE name = 'daemoneye_info'";
     let report: Value = serde_json::from_str(&cli(["explain", "--format", "json", sql]).text()).unwrap();

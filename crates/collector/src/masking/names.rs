@@ -180,33 +180,39 @@ impl Secrecy {
 
 /// Whether any part of the lists above can be in a name. Almost none can, and this is what they cost.
 fn may_be_secret(name: &[u8]) -> bool {
-    const LOWER: u32 = 0x20_20_20;
-    let mut last: u32 = 0;
+    let mut last = 0;
     name.iter().any(|byte| {
-        last = (last << 8 | u32::from(*byte)) & 0xff_ff_ff | LOWER;
-        STEMS.contains(&last) || last & 0xff_ff == u32::from_be_bytes([0, 0, b'p', b'w'])
+        last = (last << 5 | usize::from(byte & 31)) & (LETTERS - 1);
+        BY_LETTERS[last / 64] >> (last % 64) & 1 == 1
     })
 }
 
 /// Three letters of each part of the lists above (but `pw`), for [`may_be_secret`].
-const STEMS: [u32; 12] = {
-    const fn stem(letters: &[u8; 3]) -> u32 {
-        u32::from_be_bytes([0, letters[0], letters[1], letters[2]])
+const STEMS: [&[u8; 3]; 12] =
+    [b"pas", b"psk", b"sec", b"tok", b"key", b"aut", b"cre", b"bea", b"coo", b"sig", b"sas", b"nst"];
+/// Three letters of 5 bits each: small and capital ones are the same so, and what is no letter may look like one.
+const LETTERS: usize = 1 << 15;
+
+/// A bit for each three letters with which a part may begin.
+static BY_LETTERS: [u64; LETTERS / 64] = {
+    const fn five(byte: u8) -> usize {
+        (byte & 31) as usize
     }
-    [
-        stem(b"pas"),
-        stem(b"psk"),
-        stem(b"sec"),
-        stem(b"tok"),
-        stem(b"key"),
-        stem(b"aut"),
-        stem(b"cre"),
-        stem(b"bea"),
-        stem(b"coo"),
-        stem(b"sig"),
-        stem(b"sas"),
-        stem(b"nst"),
-    ]
+    let mut bits = [0; LETTERS / 64];
+    let mut n = 0;
+    while n < STEMS.len() {
+        let place = five(STEMS[n][0]) << 10 | five(STEMS[n][1]) << 5 | five(STEMS[n][2]);
+        bits[place / 64] |= 1 << (place % 64);
+        n += 1;
+    }
+    // `pw`, whatever comes before it.
+    let mut before = 0;
+    while before < 32 {
+        let place = before << 10 | five(b'p') << 5 | five(b'w');
+        bits[place / 64] |= 1 << (place % 64);
+        before += 1;
+    }
+    bits
 };
 
 fn rank(secrecy: Secrecy) -> u8 {

@@ -1,5 +1,7 @@
 //! Programs that take a secret in an option whose name does not say so.
 
+use std::sync::LazyLock;
+
 use super::names::Secrecy;
 
 /// Which part of a value is secret.
@@ -98,20 +100,26 @@ static RULES: [Rule; 22] = [
     },
 ];
 
-/// By the first byte of a name, the rules that it may be in.
-static BY_FIRST: [u32; 256] = {
-    let mut by_first = [0; 256];
-    let mut n = 0;
-    while n < RULES.len() {
-        let mut m = 0;
-        while m < RULES[n].programs.len() {
-            by_first[RULES[n].programs[m].as_bytes()[0] as usize] |= 1 << n;
-            m += 1;
+/// A program that rules name.
+struct Named {
+    /// What its name is, or how it begins.
+    text: &'static [u8],
+    begins: bool,
+    /// The rule.
+    bit: u32,
+}
+
+/// By the first byte of a name, the programs that it may be. Nearly every word of every command line is looked up.
+static BY_FIRST: LazyLock<[Vec<Named>; 256]> = LazyLock::new(|| {
+    let mut by_first = [const { Vec::new() }; 256];
+    for (n, rule) in RULES.iter().enumerate() {
+        for program in rule.programs {
+            let text = program.strip_suffix('*').unwrap_or(program).as_bytes();
+            by_first[usize::from(text[0])].push(Named { text, begins: program.ends_with('*'), bit: 1 << n });
         }
-        n += 1;
     }
     by_first
-};
+});
 
 /// The rules of a set of bits.
 fn rules(mut bits: u32) -> impl Iterator<Item = (u32, &'static Rule)> {
@@ -146,18 +154,17 @@ impl Programs {
         let start = word.iter().rposition(|b| *b == b'/').map_or(0, |slash| slash + 1);
         let name = &word[start..];
         let Some(first) = name.first() else { return };
-        for (bit, rule) in rules(BY_FIRST[usize::from(*first)] | self.named) {
-            let is_named = rule.programs.iter().any(|program| match program.strip_suffix('*') {
-                Some(start) => name.starts_with(start.as_bytes()),
-                None => name == program.as_bytes(),
-            });
-            match rule.subcommand {
-                None if is_named => self.holding |= bit,
-                Some(_) if is_named => self.named |= bit,
-                Some(subcommand) if self.named & bit != 0 && word == subcommand.as_bytes() => {
-                    self.holding |= bit
+        for (bit, rule) in rules(self.named) {
+            if rule.subcommand.is_some_and(|subcommand| word == subcommand.as_bytes()) {
+                self.holding |= bit;
+            }
+        }
+        for program in &BY_FIRST[usize::from(*first)] {
+            if name.starts_with(program.text) && (program.begins || name.len() == program.text.len()) {
+                match RULES[program.bit.trailing_zeros() as usize].subcommand {
+                    None => self.holding |= program.bit,
+                    Some(_) => self.named |= program.bit,
                 }
-                _ => {}
             }
         }
     }

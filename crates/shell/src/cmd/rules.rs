@@ -153,6 +153,7 @@ fn test(path: Option<&Path>, source: &Source) -> anyhow::Result<Exit> {
 fn conclude(pack: &Pack, what: &str) -> anyhow::Result<Exit> {
     let files: std::collections::BTreeSet<_> = pack.faults.iter().map(|fault| &fault.path).collect();
     let (good, bad) = (pack.rules.len(), files.len());
-    writeln!(io::stdout().lock(), "{good} rules {what}; {bad} files are refused")?;
+    let files = if bad == 1 { "file is" } else { "files are" };
+    writeln!(io::stdout().lock(), "{good} rules {what}; {bad} {files} refused")?;
     Ok(if pack.faults.is_empty() { Exit::Done } else { Exit::Failed })
 }
