@@ -38,6 +38,18 @@ const TOKENS: &[(&str, usize)] = &[
     ("xoxs-", 10),
     ("ya29.", 20),
 ];
+/// A bit for the first two bytes of each token: all but a few words differ in them.
+static BEGINNINGS: [u64; (1 << 16) / 64] = {
+    let mut bits = [0; (1 << 16) / 64];
+    let mut n = 0;
+    while n < TOKENS.len() {
+        let begin = TOKENS[n].0.as_bytes();
+        let place = (begin[0] as usize) << 8 | begin[1] as usize;
+        bits[place / 64] |= 1 << (place % 64);
+        n += 1;
+    }
+    bits
+};
 /// Names of users in URLs that are longer are tokens, in bytes.
 const URL_USER_BYTES_MAX: usize = 19;
 
@@ -70,10 +82,11 @@ pub(super) fn cut(text: &[u8], cuts: &mut Cuts) {
 /// The end of a token that begins here.
 fn token(text: &[u8], start: usize) -> Option<usize> {
     let rest = &text[start..];
-    // All but a few words differ in the second byte at the latest.
-    let (first, second) = (rest.first()?, rest.get(1)?);
-    let begins = |begin: &[u8]| begin[0] == *first && begin[1] == *second && rest.starts_with(begin);
-    let (begin, bytes_min) = TOKENS.iter().find(|(begin, _)| begins(begin.as_bytes()))?;
+    let place = usize::from(*rest.first()?) << 8 | usize::from(*rest.get(1)?);
+    if BEGINNINGS[place / 64] >> (place % 64) & 1 == 0 {
+        return None;
+    }
+    let (begin, bytes_min) = TOKENS.iter().find(|(begin, _)| rest.starts_with(begin.as_bytes()))?;
     let is_part = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/' | b'+');
     let body = &rest[begin.len()..];
     let len = body.iter().take_while(|b| is_part(b)).count();
