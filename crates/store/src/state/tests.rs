@@ -270,8 +270,17 @@ fn retention_takes_the_old_and_leaves_what_is_owed() {
     assert_eq!(state.retain(&limits, 3_000_000, 100).unwrap().alerts, 10);
     let left: Vec<_> = state.reader().stats().unwrap().into_iter().filter(|s| s.records > 0).collect();
     let left: Vec<_> = left.iter().map(|s| s.table.as_str()).collect();
-    let wanted =
-        ["counters", "deliveries", "meta", "pending_audit", "rule_runs", "rules", "window_ends", "windows"];
+    let wanted = [
+        "alerts_by_hash",
+        "counters",
+        "deliveries",
+        "meta",
+        "pending_audit",
+        "rule_runs",
+        "rules",
+        "window_ends",
+        "windows",
+    ];
     assert_eq!(left, wanted);
     assert_eq!(state.retain(&limits, 90_000_000, 100).unwrap().windows, 30);
     assert_eq!(state.pending_audit(100).unwrap().last().unwrap().action, "alerts.retired");
