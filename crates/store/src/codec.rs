@@ -4,6 +4,8 @@
 //! (u16, little endian), payload. A released schema is never changed: a new one gets the next number, and the
 //! old struct stays to be read.
 
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 
 const MAGIC: u8 = 0xDE;
@@ -52,8 +54,21 @@ pub(crate) fn encode_as(schema: u16, record: &impl Encode, bytes: &mut Vec<u8>) 
         clippy::expect_used,
         reason = "records hold what bincode always encodes, and a Vec takes any length"
     )]
-    bincode::encode_into_std_write(record, bytes, bincode::config::standard())
+    bincode::encode_into_writer(record, Growing(bytes), bincode::config::standard())
         .expect("a record is encoded into memory");
+}
+
+/// Bytes that grow as they are written to: most of what a record writes is one byte.
+struct Growing<'a>(&'a mut Vec<u8>);
+
+impl Writer for Growing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
 }
 
 /// The schema of a record's bytes.

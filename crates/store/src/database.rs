@@ -67,6 +67,8 @@ mod tests {
 
     use super::*;
 
+    type Blocks<'t> = redb::Table<'t, u64, &'static [u8]>;
+
     const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 
     #[test]
@@ -74,7 +76,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f.redb");
         let mut database = create(&path).unwrap();
-        let write = |database: &Database, work: &dyn Fn(&mut redb::Table<'_, u64, &'static [u8]>)| {
+        let write = |database: &Database, work: &dyn Fn(&mut Blocks<'_>)| {
             let txn = database.begin_write().unwrap();
             work(&mut txn.open_table(BLOCKS).unwrap());
             txn.commit().unwrap();

@@ -56,7 +56,7 @@ impl RuleRef {
     }
 
     /// What stands for a dedup key of this rule.
-    fn place(&self, key: &[u8]) -> [u8; 32] {
+    pub(super) fn place(&self, key: &[u8]) -> [u8; 32] {
         digest("daemoneye alert window 1", &[self.id.as_bytes(), self.version.as_bytes(), key])
     }
 
@@ -280,7 +280,7 @@ fn alerts<'m>(
     }
     // Counts are added up before they are written; the order of new alerts is that of the matches.
     let mut counted: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
-    let mut fresh: HashMap<[u8; 32], usize> = HashMap::new();
+    let mut fresh: HashMap<[u8; 32], usize> = HashMap::with_capacity(matches.len());
     let mut places: Vec<u32> = Vec::new();
     windows::writing(txn, |windows| {
         for found in matches {

@@ -79,7 +79,8 @@ fn entries(bytes: &[u8]) -> &[[u8; ENTRY_BYTES]] {
 }
 
 fn put(table: &mut Runs<'_>, first: u64, run: &[u64]) -> Inner<()> {
-    let bytes: Vec<u8> = run.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+    let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES);
+    run.iter().for_each(|entry| bytes.extend_from_slice(&entry.to_le_bytes()));
     table.insert(first, bytes.as_slice())?;
     Ok(())
 }
@@ -201,5 +202,72 @@ impl<'t> Lookup<'t> {
         found.reverse();
         found.truncate(max);
         found
+    }
+}
+
+/// Lets a hash lead to an alert that it is not of, as one that collides does.
+#[cfg(test)]
+pub(super) fn collide(table: &mut Runs<'_>, hash: Hash, n: u64) -> Inner<()> {
+    let Some((first, mut run)) = before(table, n + 1)? else { return Ok(()) };
+    run.push(hash.entry(n - first));
+    run.sort_unstable();
+    put(table, first, &run)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::state::schema::LOOKUP;
+
+    /// A few hashes, so that many alerts share one.
+    fn hashes(n: u64) -> [Hash; 3] {
+        let hash = (n.wrapping_mul(0x9E37_79B9) % 97) as u32 * 40_000_000;
+        [0, 1, 2].map(|kind| Hash { hash: hash.wrapping_add(u32::from(kind) % 2), kind })
+    }
+
+    #[test]
+    fn runs_find_what_was_noted_and_not_forgotten_however_it_came() {
+        let database = crate::database::over(crate::faulty::Disk::default(), "/l".as_ref()).ok().unwrap();
+        let (mut next, mut known) = (1u64, BTreeSet::new());
+        for round in 0..120u64 {
+            let txn = database.begin_write().unwrap();
+            {
+                let mut table = txn.open_table(LOOKUP).unwrap();
+                let count = [1, 1, 700, 1, 30, 1, 12_000, 3][round as usize % 8];
+                let new = next..next + count;
+                assert!(note(&mut table, new.clone().flat_map(|n| hashes(n).map(|hash| (hash, n)))).is_ok());
+                known.extend(new);
+                next += count;
+                if round % 5 == 4 {
+                    let old: Vec<u64> = known.iter().copied().filter(|n| n % 7 != 0).take(9_000).collect();
+                    let gone = old.iter().flat_map(|n| hashes(*n).map(|hash| (hash, *n)));
+                    assert!(forget(&mut table, gone.collect()).is_ok());
+                    old.iter().for_each(|n| assert!(known.remove(n)));
+                }
+                for row in table.iter().unwrap() {
+                    let entries = entries(row.unwrap().1.value()).len();
+                    assert!(entries > 0 && entries <= RUN_MAX);
+                }
+            }
+            txn.commit().unwrap();
+            if round % 20 == 19 {
+                let txn = redb::ReadableDatabase::begin_read(&database).unwrap();
+                let table = txn.open_table(LOOKUP).unwrap();
+                let lookup = Lookup::over(&table).ok().unwrap();
+                assert!(lookup.runs.len() < 40, "{} runs", lookup.runs.len());
+                for like in 0..97 {
+                    for hash in hashes(like) {
+                        let is_it =
+                            |n: &&u64| hashes(**n).iter().any(|h| (h.hash, h.kind) == (hash.hash, hash.kind));
+                        let mut all: Vec<u64> = known.iter().filter(is_it).copied().collect();
+                        assert_eq!(lookup.from(hash, 0, usize::MAX), all);
+                        all.reverse();
+                        assert_eq!(lookup.newest(hash, |n| Ok(Some(n))).ok().unwrap(), all.first().copied());
+                    }
+                }
+            }
+        }
     }
 }
