@@ -5,6 +5,8 @@
 
 mod act;
 mod audit;
+#[cfg(test)]
+mod batch_tests;
 mod deliver;
 mod find;
 mod lookup;
