@@ -119,40 +119,36 @@ fn alerts(directory: &Path) {
     sqlite
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-             CREATE TABLE alerts (id BLOB PRIMARY KEY, rule TEXT, first INTEGER, start_key TEXT, record BLOB) WITHOUT ROWID;
-             CREATE INDEX by_time ON alerts (first); CREATE INDEX by_rule ON alerts (rule, first);
-             CREATE INDEX by_start_key ON alerts (start_key);
-             CREATE TABLE tallies (id BLOB PRIMARY KEY, state INTEGER, first INTEGER, count INTEGER, last INTEGER) WITHOUT ROWID;
-             CREATE INDEX by_state ON tallies (state, first);
-             CREATE TABLE windows (place BLOB PRIMARY KEY, id BLOB, first INTEGER, ends INTEGER) WITHOUT ROWID;
-             CREATE INDEX by_end ON windows (ends);
-             CREATE TABLE history (id BLOB, n INTEGER, record BLOB, PRIMARY KEY (id, n)) WITHOUT ROWID;
-             CREATE TABLE pending (n INTEGER PRIMARY KEY, record BLOB);
+             CREATE TABLE alerts (n INTEGER PRIMARY KEY, id BLOB, place BLOB, rule TEXT, state INTEGER, first INTEGER,
+                 start_key TEXT, record BLOB);
+             CREATE INDEX by_id ON alerts (id); CREATE INDEX by_place ON alerts (place);
+             CREATE INDEX by_start_key ON alerts (start_key); CREATE INDEX by_time ON alerts (first);
+             CREATE INDEX by_rule ON alerts (rule, first); CREATE INDEX by_state ON alerts (state, first);
+             CREATE TABLE pending (n INTEGER PRIMARY KEY, alert INTEGER, count INTEGER);
              CREATE TABLE outbox (sink TEXT, n INTEGER, record BLOB, PRIMARY KEY (sink, n)) WITHOUT ROWID;",
         )
         .unwrap();
-    let record = vec![0x5au8; 700];
+    let record = vec![0x5au8; 500];
     let rounds = (0..ROUNDS).map(|round| {
         timed(|| {
             let txn = sqlite.transaction().unwrap();
             {
-                let mut alert = txn.prepare_cached("INSERT INTO alerts VALUES (?, ?, ?, ?, ?)").unwrap();
-                let mut tally = txn.prepare_cached("INSERT INTO tallies VALUES (?, 0, ?, 1, ?)").unwrap();
-                let mut window = txn.prepare_cached("INSERT INTO windows VALUES (?, ?, ?, ?)").unwrap();
-                let mut history = txn.prepare_cached("INSERT INTO history VALUES (?, 1, ?)").unwrap();
-                let mut pending = txn.prepare_cached("INSERT INTO pending VALUES (?, ?)").unwrap();
+                let mut alert =
+                    txn.prepare_cached("INSERT INTO alerts VALUES (?, ?, ?, ?, 0, ?, ?, ?)").unwrap();
+                let mut pending = txn.prepare_cached("INSERT INTO pending VALUES (?, ?, ?)").unwrap();
                 let mut outbox = txn.prepare_cached("INSERT INTO outbox VALUES (?, ?, ?)").unwrap();
-                for n in round * BATCH..(round + 1) * BATCH {
+                let all = round * BATCH..(round + 1) * BATCH;
+                for n in all.clone() {
                     let hash = blake3::hash(&n.to_be_bytes());
-                    let (id, time) = (&hash.as_bytes()[..16], 1_700_000_000_000 + n as i64);
+                    let (id, place) = hash.as_bytes().split_at(16);
+                    let (rule, time) = ("deleted-executable", 1_700_000_000_000 + n as i64);
                     let key = format!("1208271f-{n}-{}", n * 7919);
-                    alert.execute((id, "deleted-executable", time, key, &record)).unwrap();
-                    tally.execute((id, time, time)).unwrap();
-                    window.execute((&hash.as_bytes()[..], id, time, time + 1)).unwrap();
-                    history.execute((id, &record[..40])).unwrap();
-                    pending.execute((n as i64, &record[..240])).unwrap();
-                    outbox.execute(("stdout", n as i64, &record[..24])).unwrap();
-                    outbox.execute(("file", n as i64, &record[..24])).unwrap();
+                    alert.execute((n as i64, id, place, rule, time, key, &record)).unwrap();
+                }
+                pending.execute((all.start as i64, all.start as i64, BATCH as i64)).unwrap();
+                for n in all.step_by(250) {
+                    outbox.execute(("stdout", n as i64, &record[..270])).unwrap();
+                    outbox.execute(("file", n as i64, &record[..270])).unwrap();
                 }
             }
             txn.commit().unwrap();

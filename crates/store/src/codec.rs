@@ -4,6 +4,8 @@
 //! (u16, little endian), payload. A released schema is never changed: a new one gets the next number, and the
 //! old struct stays to be read.
 
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 
 const MAGIC: u8 = 0xDE;
@@ -29,17 +31,44 @@ pub(crate) enum Undecodable {
     Payload { schema: u16, why: String },
 }
 
+/// What a kind of record begins with, to be read without the rest.
+pub(crate) trait Head: Decode<()> {
+    /// The record.
+    type Of: Record;
+}
+
 /// The bytes of a record.
 pub(crate) fn encode<R: Record>(record: &R) -> Vec<u8> {
-    let mut bytes = vec![MAGIC, FORMAT];
-    bytes.extend_from_slice(&R::SCHEMA.to_le_bytes());
+    let mut bytes = Vec::new();
+    encode_as(R::SCHEMA, record, &mut bytes);
+    bytes
+}
+
+/// Puts a record of a schema in place of what a buffer held. It may be of another type, which borrows what the
+/// record's own type has.
+pub(crate) fn encode_as(schema: u16, record: &impl Encode, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.extend_from_slice(&[MAGIC, FORMAT]);
+    bytes.extend_from_slice(&schema.to_le_bytes());
     #[allow(
         clippy::expect_used,
         reason = "records hold what bincode always encodes, and a Vec takes any length"
     )]
-    bincode::encode_into_std_write(record, &mut bytes, bincode::config::standard())
+    bincode::encode_into_writer(record, Growing(bytes), bincode::config::standard())
         .expect("a record is encoded into memory");
-    bytes
+}
+
+/// Bytes that grow as they are written to: most of what a record writes is one byte.
+struct Growing<'a>(&'a mut Vec<u8>);
+
+impl Writer for Growing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            bytes => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
 }
 
 /// The schema of a record's bytes.
@@ -64,6 +93,19 @@ pub(crate) fn decode<R: Record>(bytes: &[u8]) -> Result<R, Undecodable> {
         Err(error) => error.to_string(),
     };
     Err(Undecodable::Payload { schema, why })
+}
+
+/// What the record of these bytes begins with.
+pub(crate) fn decode_head<H: Head>(bytes: &[u8]) -> Result<H, Undecodable> {
+    let schema = schema(bytes)?;
+    if schema != H::Of::SCHEMA {
+        return Err(Undecodable::Schema(schema));
+    }
+    let config = bincode::config::standard().with_limit::<RECORD_BYTES_MAX>();
+    match bincode::decode_from_slice::<H, _>(&bytes[HEADER_BYTES..], config) {
+        Ok((head, _)) => Ok(head),
+        Err(error) => Err(Undecodable::Payload { schema, why: error.to_string() }),
+    }
 }
 
 #[cfg(test)]

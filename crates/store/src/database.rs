@@ -45,11 +45,17 @@ pub(crate) fn over(backend: impl redb::StorageBackend, path: &Path) -> Result<Da
 ///
 /// redb gives back only what is free at the end of a file, and retention frees what is old, at its beginning.
 pub(crate) fn compact_if_sparse(database: &mut Database, path: &Path) -> Result<bool, redb::Error> {
+    let length = || Ok::<_, redb::Error>(std::fs::metadata(path)?.len());
+    if length()? < FREE_BYTES_MIN {
+        return Ok(false);
+    }
+    // Where other processes may read, pages that a transaction let go of are free with the next one only.
+    database.begin_write()?.commit()?;
     let txn = database.begin_write()?;
     let stats = txn.stats()?;
     txn.abort()?;
     let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
-    let free = std::fs::metadata(path)?.len().saturating_sub(used);
+    let free = length()?.saturating_sub(used);
     if free < FREE_BYTES_MIN || free < used {
         return Ok(false);
     }

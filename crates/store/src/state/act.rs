@@ -4,7 +4,9 @@ use model::{AlertAction, AlertId, AlertState};
 use redb::ReadableTable;
 
 use super::State;
-use super::record::{AlertV1, HistoryV1, TallyV1};
+use super::lookup::Lookup;
+use super::read::numbered;
+use super::record::{HistoryV1, TallyV1};
 use super::rules::audit;
 use super::schema::{self, get, put};
 use crate::StoreError;
@@ -25,30 +27,32 @@ impl State {
     ) -> Result<AlertState, StoreError> {
         self.file.write(|txn| {
             let mut tallies = txn.open_table(schema::TALLIES)?;
-            let alert: Option<AlertV1> = get(&txn.open_table(schema::ALERTS)?, &id.0)?;
-            let tally: Option<TallyV1> = get(&tallies, &id.0)?;
-            let (Some(alert), Some(tally)) = (alert, tally) else {
+            let alerts = txn.open_table(schema::ALERTS)?;
+            let lookup = txn.open_table(schema::LOOKUP)?;
+            let Some((n, alert)) = numbered(&Lookup::over(&lookup)?, &alerts, id)? else {
                 return Err(Fault::Refused(format!("there is no alert {id}: see `alerts list`")));
             };
+            let tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| alert.tally());
             let before = tally.state();
             let Some(after) = before.after(action) else {
                 let (action, state) = (action.name(), before.name());
                 return Err(Fault::Refused(format!("alert {id} is {state}: `{action}` does nothing to it")));
             };
-            put(&mut tallies, &id.0, &TallyV1::new(after, tally.count, tally.last_ms))?;
+            put(&mut tallies, n, &TallyV1::new(after, tally.count, tally.last_ms))?;
             let mut by_state = txn.open_table(schema::BY_STATE)?;
-            by_state.remove((before as u8, alert.first_ms, &id.0))?;
-            by_state.insert((after as u8, alert.first_ms, &id.0), ())?;
+            by_state.remove((before as u8, alert.first_ms, n))?;
+            by_state.insert((after as u8, alert.first_ms, n), ())?;
             let mut history = txn.open_table(schema::HISTORY)?;
-            let last = history.range((&id.0, 0)..=(&id.0, u64::MAX))?.next_back().transpose()?;
-            let n = last.map_or(0, |(key, _)| key.value().1) + 1;
+            let last = history.range((n, 0)..=(n, u64::MAX))?.next_back().transpose()?;
+            // That it was raised is the first, and told from the alert itself.
+            let number = last.map_or(1, |(key, _)| key.value().1) + 1;
             let entry = HistoryV1 {
                 time_ms,
                 action: after.name().into(),
                 actor: actor.into(),
                 reason: reason.into(),
             };
-            put(&mut history, (&id.0, n), &entry)?;
+            put(&mut history, (n, number), &entry)?;
             audit(txn, actor, &format!("alert.{}", after.name()), &id.to_string(), reason, time_ms)?;
             Ok(after)
         })

@@ -1,13 +1,14 @@
 //! The outbox: what each sink has yet to take, what it took, and what it never will.
 
 use model::{Alert, AlertId};
-use redb::ReadableTable;
+use redb::{ReadableTable, Table};
 
-use super::record::{DeliveryV1, OutboxV1};
-use super::schema::{self, get, next, put};
+use super::record::{DeliveryV1, HeadV1, OutboxV1};
+use super::schema::{self, get_head, next, put};
 use super::{State, StateReader, read};
 use crate::StoreError;
 use crate::codec;
+use crate::file::Inner;
 
 /// Receipts that are kept.
 const RECEIPTS_KEPT: u64 = 10_000;
@@ -62,6 +63,51 @@ pub struct Delivery {
     pub error: String,
 }
 
+impl OutboxV1 {
+    /// New alerts, from this number on, each due since it was raised.
+    pub(super) fn of(alert: u64, mut times: impl Iterator<Item = i64>) -> OutboxV1 {
+        let due_ms = times.next().unwrap_or_default();
+        let later_ms = times.map(|time| time.wrapping_sub(due_ms)).collect();
+        OutboxV1 { alert, attempts: 0, due_ms, later_ms, error: String::new() }
+    }
+
+    /// The place of each of its alerts, from 0, with the time when it is due.
+    pub(super) fn times(&self) -> impl Iterator<Item = (u64, i64)> {
+        let later = self.later_ms.iter().map(|later| self.due_ms.wrapping_add(*later));
+        (0..).zip(std::iter::once(self.due_ms).chain(later))
+    }
+
+    fn part(&self, places: std::ops::Range<u64>) -> Option<OutboxV1> {
+        let times = self.times().filter(|(place, _)| places.contains(place)).map(|(_, time)| time);
+        let error = self.error.clone();
+        let part = OutboxV1::of(self.alert + places.start, times);
+        (!places.is_empty()).then_some(OutboxV1 { attempts: self.attempts, error, ..part })
+    }
+}
+
+/// Takes one place out of a sink's queue.
+fn take(
+    outbox: &mut Table<'_, (&'static str, u64), &'static [u8]>,
+    sink: &str,
+    seq: u64,
+) -> Inner<Option<OutboxV1>> {
+    let held = outbox.range((sink, 0)..=(sink, seq))?.next_back().transpose()?;
+    let held = held
+        .map(|(key, bytes)| codec::decode(bytes.value()).map(|entry| (key.value().1, entry)))
+        .transpose()?;
+    let Some((first, entry)): Option<(u64, OutboxV1)> = held else { return Ok(None) };
+    let (place, count) = (seq - first, 1 + entry.later_ms.len() as u64);
+    let Some(taken) = entry.part(place..count.min(place + 1)) else { return Ok(None) };
+    outbox.remove((sink, first))?;
+    if let Some(before) = entry.part(0..place) {
+        put(outbox, (sink, first), &before)?;
+    }
+    if let Some(after) = entry.part(place + 1..count) {
+        put(outbox, (sink, seq + 1), &after)?;
+    }
+    Ok(Some(taken))
+}
+
 impl StateReader {
     /// What a sink is to be given at a time, oldest first.
     pub fn due(&self, sink: &str, now_ms: i64, max: usize) -> Result<Vec<Due>, StoreError> {
@@ -71,14 +117,15 @@ impl StateReader {
             for row in outbox.range((sink, 0)..=(sink, u64::MAX))? {
                 let (key, bytes) = row?;
                 let entry: OutboxV1 = codec::decode(bytes.value())?;
-                if entry.due_ms > now_ms {
-                    continue;
-                }
-                if let Some(alert) = alerts.get(AlertId(entry.alert))? {
-                    due.push(Due { seq: key.value().1, attempts: entry.attempts, alert });
-                }
-                if due.len() == max {
-                    break;
+                for (place, due_ms) in entry.times() {
+                    if due.len() == max {
+                        return Ok(due);
+                    }
+                    if due_ms <= now_ms
+                        && let Some(alert) = alerts.get(entry.alert + place)?
+                    {
+                        due.push(Due { seq: key.value().1 + place, attempts: entry.attempts, alert });
+                    }
                 }
             }
             Ok(due)
@@ -91,7 +138,7 @@ impl StateReader {
             let mut first = None;
             for row in txn.open_table(schema::OUTBOX)?.range((sink, 0)..=(sink, u64::MAX))? {
                 let entry: OutboxV1 = codec::decode(row?.1.value())?;
-                first = Some(first.map_or(entry.due_ms, |first: i64| first.min(entry.due_ms)));
+                first = entry.times().map(|(_, due_ms)| due_ms).chain(first).min();
             }
             Ok(first)
         })
@@ -100,20 +147,23 @@ impl StateReader {
     /// Deliveries: those that wait, those that were given up, then the last receipts.
     pub fn deliveries(&self) -> Result<Vec<Delivery>, StoreError> {
         self.reading.read(|txn| {
-            let mut all = Vec::new();
+            let (mut all, alerts) = (Vec::new(), read::Alerts::over(txn)?);
             let queues = [(schema::OUTBOX, DeliveryStatus::Pending), (schema::DEAD, DeliveryStatus::Dead)];
             for (table, status) in queues {
                 for row in txn.open_table(table)?.iter()? {
                     let (key, bytes) = row?;
                     let entry: OutboxV1 = codec::decode(bytes.value())?;
-                    all.push(Delivery {
-                        sink: key.value().0.to_owned(),
-                        alert: AlertId(entry.alert),
-                        status,
-                        attempts: entry.attempts,
-                        time_ms: entry.due_ms,
-                        error: entry.error,
-                    });
+                    for (place, time_ms) in entry.times() {
+                        let Some(alert) = alerts.id(entry.alert + place)? else { continue };
+                        all.push(Delivery {
+                            sink: key.value().0.to_owned(),
+                            alert,
+                            status,
+                            attempts: entry.attempts,
+                            time_ms,
+                            error: entry.error.clone(),
+                        });
+                    }
                 }
             }
             for row in txn.open_table(schema::DELIVERIES)?.iter()?.rev() {
@@ -138,14 +188,14 @@ impl State {
         self.file.write(|txn| {
             let mut outbox = txn.open_table(schema::OUTBOX)?;
             let mut receipts = txn.open_table(schema::DELIVERIES)?;
+            let alerts = txn.open_table(schema::ALERTS)?;
             let mut counters = txn.open_table(schema::COUNTERS)?;
             for seq in seqs {
-                let entry: Option<OutboxV1> = get(&outbox, (sink, *seq))?;
-                let Some(entry) = entry else { continue };
-                outbox.remove((sink, *seq))?;
+                let Some(entry) = take(&mut outbox, sink, *seq)? else { continue };
+                let Some(head) = get_head::<HeadV1>(&alerts, entry.alert)? else { continue };
                 let receipt = DeliveryV1 {
                     sink: sink.to_owned(),
-                    alert: entry.alert,
+                    alert: head.id,
                     time_ms,
                     attempts: entry.attempts + 1,
                     outcome: DeliveryStatus::Delivered.name().into(),
@@ -172,17 +222,13 @@ impl State {
     ) -> Result<(), StoreError> {
         self.file.write(|txn| {
             let mut outbox = txn.open_table(schema::OUTBOX)?;
-            let entry: Option<OutboxV1> = get(&outbox, (sink, seq))?;
-            let Some(entry) = entry else { return Ok(()) };
+            let Some(entry) = take(&mut outbox, sink, seq)? else { return Ok(()) };
             let attempts = entry.attempts + 1;
             let due_ms = again_ms.unwrap_or(now_ms);
             let entry = OutboxV1 { attempts, due_ms, error: error.to_owned(), ..entry };
             match again_ms {
                 Some(_) => put(&mut outbox, (sink, seq), &entry),
-                None => {
-                    outbox.remove((sink, seq))?;
-                    put(&mut txn.open_table(schema::DEAD)?, (sink, seq), &entry)
-                }
+                None => put(&mut txn.open_table(schema::DEAD)?, (sink, seq), &entry),
             }
         })
     }

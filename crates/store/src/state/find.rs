@@ -1,17 +1,19 @@
 //! What a run of a rule found becomes alerts, or counts on those that are there.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::PoisonError;
 
 use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Rule, Severity};
 use redb::WriteTransaction;
 
-use super::record::{AlertV1, HistoryV1, OutboxV1, PendingV1, RuleV1, RunV1, TallyV1, WindowV1};
+use super::raise::raise;
+use super::record::{HeadV1, RuleV1, RunV1, TallyV1};
 use super::rules::RUNS_KEPT;
-use super::schema::{self, get, next, put};
-use super::{State, StateReader};
+use super::schema::{self, get, get_head, put};
+use super::windows::{self, Window};
+use super::{State, StateReader, lookup};
 use crate::StoreError;
-use crate::codec;
 use crate::file::Inner;
 
 /// Who acts when nobody does.
@@ -53,28 +55,49 @@ impl RuleRef {
         &self.version
     }
 
-    /// Where the newest alert of a dedup key is noted.
-    fn place(&self, key: &[u8]) -> [u8; 32] {
+    /// What stands for a dedup key of this rule.
+    pub(super) fn place(&self, key: &[u8]) -> [u8; 32] {
         digest("daemoneye alert window 1", &[self.id.as_bytes(), self.version.as_bytes(), key])
     }
 
-    fn alert_id(&self, key: &[u8], opens_ms: i64) -> AlertId {
+    /// The id of the alert that a key opens at a time.
+    pub(super) fn alert_id(&self, key: &[u8], opens_ms: i64) -> AlertId {
         let parts = [self.id.as_bytes(), self.version.as_bytes(), key, &opens_ms.to_be_bytes()];
         let digest = digest("daemoneye alert id 1", &parts);
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
         AlertId(id)
     }
+
+    /// The alert that a match opens.
+    fn alert(&self, found: Match) -> Alert {
+        Alert {
+            id: self.alert_id(&found.key, found.time_ms),
+            rule: self.id.clone(),
+            rule_version: self.version.clone(),
+            sql: self.sql.clone(),
+            title: self.title.clone(),
+            severity: self.severity,
+            tags: self.tags.clone(),
+            state: AlertState::New,
+            first_ms: found.time_ms,
+            last_ms: found.time_ms,
+            window_end_ms: found.time_ms.saturating_add(self.window_ms.max(1)),
+            count: found.count,
+            row: found.row,
+            evidence: found.evidence,
+        }
+    }
 }
 
 /// Lengths stand before contents, so that no two lists of parts run together to the same bytes.
 fn digest(context: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(context);
+    let mut bytes = Vec::with_capacity(256);
     for part in parts {
-        hasher.update(&(part.len() as u64).to_be_bytes());
-        hasher.update(part);
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
     }
-    *hasher.finalize().as_bytes()
+    blake3::derive_key(context, &bytes)
 }
 
 /// Findings of one run with one dedup key.
@@ -138,17 +161,6 @@ pub struct Raised {
     pub alert: Alert,
 }
 
-struct Windows<'t> {
-    windows: redb::Table<'t, &'static [u8; 32], &'static [u8]>,
-    ends: redb::Table<'t, (i64, &'static [u8; 32]), ()>,
-}
-
-/// A window that holds a time, also one that a clock set back a little has gone behind.
-fn holds(window: &WindowV1, time_ms: i64) -> bool {
-    let length = window.end_ms.saturating_sub(window.first_ms);
-    time_ms < window.end_ms && time_ms > window.first_ms.saturating_sub(length)
-}
-
 impl StateReader {
     /// Of these dedup keys of a rule those that no open window covers at a time: what they found will be new.
     pub fn unseen<'k>(
@@ -158,15 +170,31 @@ impl StateReader {
         time_ms: i64,
     ) -> Result<HashSet<Vec<u8>>, StoreError> {
         self.reading.read(|txn| {
-            let windows = txn.open_table(schema::WINDOWS)?;
-            let mut unseen = HashSet::new();
-            for key in keys {
-                let window: Option<WindowV1> = get(&windows, &rule.place(key))?;
-                if !window.is_some_and(|window| holds(&window, time_ms)) {
-                    unseen.insert(key.to_vec());
+            windows::reading(txn, |windows| {
+                let mut unseen = HashSet::new();
+                for key in keys {
+                    let window = windows.newest(rule, key, &rule.place(key))?;
+                    if !window.is_some_and(|window| window.holds(time_ms)) {
+                        unseen.insert(key.to_vec());
+                    }
                 }
-            }
-            Ok(unseen)
+                Ok(unseen)
+            })
+        })
+    }
+
+    /// Whether an open window covers each of these.
+    fn are_seen(&self, rule: &RuleRef, matches: &[Match]) -> Result<bool, StoreError> {
+        self.reading.read(|txn| {
+            windows::reading(txn, |windows| {
+                for found in matches {
+                    let window = windows.newest(rule, &found.key, &rule.place(&found.key))?;
+                    if !window.is_some_and(|window| window.holds(found.time_ms)) {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            })
         })
     }
 }
@@ -199,22 +227,15 @@ impl State {
         sinks: &BTreeSet<String>,
     ) -> Result<Vec<Raised>, StoreError> {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_seen = |found: &Match| {
-            let key = std::iter::once(found.key.as_slice());
-            self.reader().unseen(rule, key, found.time_ms).map(|unseen| unseen.is_empty())
-        };
-        let mut all_seen = deferred.len() < DEFERRED_MAX;
-        for found in &matches {
-            all_seen = all_seen && is_seen(found)?;
-        }
-        if all_seen {
+        if deferred.len() < DEFERRED_MAX && self.reader().are_seen(rule, &matches)? {
             deferred.push(Deferred { rule: rule.clone(), run: run.clone(), matches });
             return Ok(Vec::new());
         }
         let raised = self.file.write(|txn| {
             earlier(txn, &deferred, sinks)?;
-            let raised = alerts(txn, rule, &matches, sinks)?;
-            note(txn, rule, run, &matches, raised.len() as u64)?;
+            let findings = findings(&matches);
+            let raised = alerts(txn, rule, matches.into_iter().map(Cow::Owned), sinks)?;
+            note(txn, rule, run, findings, raised.len() as u64)?;
             Ok(raised)
         })?;
         deferred.clear();
@@ -237,183 +258,79 @@ impl State {
 fn earlier(txn: &WriteTransaction, deferred: &[Deferred], sinks: &BTreeSet<String>) -> Inner<()> {
     for Deferred { rule, run, matches } in deferred {
         // What was seen when it was put off is seen now, but for a window that retention took away meanwhile.
-        let raised = alerts(txn, rule, matches, sinks)?;
-        note(txn, rule, run, matches, raised.len() as u64)?;
+        let raised = alerts(txn, rule, matches.iter().map(Cow::Borrowed), sinks)?;
+        note(txn, rule, run, findings(matches), raised.len() as u64)?;
     }
     Ok(())
 }
 
-fn alerts(
+fn findings(matches: &[Match]) -> u64 {
+    matches.iter().map(|found| found.count).sum()
+}
+
+fn alerts<'m>(
     txn: &WriteTransaction,
     rule: &RuleRef,
-    matches: &[Match],
+    matches: impl ExactSizeIterator<Item = Cow<'m, Match>>,
     sinks: &BTreeSet<String>,
 ) -> Inner<Vec<Raised>> {
     let mut raised: Vec<Raised> = Vec::new();
-    if matches.is_empty() {
+    if matches.len() == 0 {
         return Ok(raised);
     }
-    let mut open =
-        Windows { windows: txn.open_table(schema::WINDOWS)?, ends: txn.open_table(schema::WINDOW_ENDS)? };
     // Counts are added up before they are written; the order of new alerts is that of the matches.
-    let mut counted: HashMap<[u8; 16], (u64, i64)> = HashMap::new();
-    let mut fresh: HashMap<[u8; 16], usize> = HashMap::new();
-    for found in matches {
-        let place = rule.place(&found.key);
-        let window: Option<WindowV1> = get(&open.windows, &place)?;
-        if let Some(window) = window.as_ref().filter(|window| holds(window, found.time_ms)) {
-            if let Some(new) = fresh.get(&window.id) {
-                let alert = &mut raised[*new].alert;
-                alert.count += found.count;
-                alert.last_ms = alert.last_ms.max(found.time_ms);
-            } else {
-                let (count, last) = counted.entry(window.id).or_insert((0, found.time_ms));
+    let mut counted: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
+    let mut fresh: HashMap<[u8; 32], usize> = HashMap::with_capacity(matches.len());
+    let mut places: Vec<u32> = Vec::new();
+    windows::writing(txn, |windows| {
+        for found in matches {
+            let place = rule.place(&found.key);
+            if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].alert) {
+                let window = Window { alert: 0, first_ms: alert.first_ms, end_ms: alert.window_end_ms };
+                if window.holds(found.time_ms) {
+                    alert.count += found.count;
+                    alert.last_ms = alert.last_ms.max(found.time_ms);
+                    continue;
+                }
+            } else if let Some(window) = windows.newest(rule, &found.key, &place)?
+                && window.holds(found.time_ms)
+            {
+                let (count, last) = counted.entry(window.alert).or_insert((0, found.time_ms));
                 (*count, *last) = (*count + found.count, (*last).max(found.time_ms));
+                continue;
             }
-            continue;
+            fresh.insert(place, raised.len());
+            places.push(lookup::of_place(&place));
+            raised.push(Raised { alert: rule.alert(found.into_owned()) });
         }
-        let alert = open.alert(rule, found, place, window.as_ref())?;
-        fresh.insert(alert.id.0, raised.len());
-        raised.push(Raised { alert });
-    }
-    drop(open);
-    let mut tallies = txn.open_table(schema::TALLIES)?;
-    for (id, (count, last)) in counted {
-        let tally: Option<TallyV1> = get(&tallies, &id)?;
-        // An alert that retention took away meanwhile has no tally; its window goes with it.
-        if let Some(mut tally) = tally {
+        Ok(())
+    })?;
+    if !counted.is_empty() {
+        let (mut tallies, alerts) = (txn.open_table(schema::TALLIES)?, txn.open_table(schema::ALERTS)?);
+        for (n, (count, last)) in counted {
+            // An alert that retention took away left its window, and counts no more.
+            let Some(head) = get_head::<HeadV1>(&alerts, n)? else { continue };
+            let mut tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| head.tally());
             tally.count += count;
             tally.last_ms = tally.last_ms.max(last);
-            put(&mut tallies, &id, &tally)?;
+            put(&mut tallies, n, &tally)?;
         }
     }
-    if raised.is_empty() {
-        return Ok(raised);
-    }
-    let mut writer = Writer::over(txn)?;
-    for Raised { alert } in &raised {
-        put(&mut tallies, &alert.id.0, &TallyV1::new(alert.state, alert.count, alert.last_ms))?;
-        writer.write(alert, sinks)?;
+    if !raised.is_empty() {
+        raise(txn, &raised, &places, sinks)?;
     }
     Ok(raised)
 }
 
-impl Windows<'_> {
-    /// The alert that a match opens, with its window.
-    fn alert(
-        &mut self,
-        rule: &RuleRef,
-        found: &Match,
-        place: [u8; 32],
-        before: Option<&WindowV1>,
-    ) -> Inner<Alert> {
-        if let Some(before) = before {
-            self.ends.remove((before.end_ms, &place))?;
-        }
-        let id = rule.alert_id(&found.key, found.time_ms);
-        let end_ms = found.time_ms.saturating_add(rule.window_ms.max(1));
-        put(&mut self.windows, &place, &WindowV1 { id: id.0, first_ms: found.time_ms, end_ms })?;
-        self.ends.insert((end_ms, &place), ())?;
-        Ok(Alert {
-            id,
-            rule: rule.id.clone(),
-            rule_version: rule.version.clone(),
-            sql: rule.sql.clone(),
-            title: rule.title.clone(),
-            severity: rule.severity,
-            tags: rule.tags.clone(),
-            state: AlertState::New,
-            first_ms: found.time_ms,
-            last_ms: found.time_ms,
-            window_end_ms: end_ms,
-            count: found.count,
-            row: found.row.clone(),
-            evidence: found.evidence.clone(),
-        })
-    }
-}
-
-/// The tables that a new alert goes into, opened once for all alerts of a transaction.
-struct Writer<'t> {
-    alerts: redb::Table<'t, &'static [u8; 16], &'static [u8]>,
-    by_time: redb::Table<'t, (i64, &'static [u8; 16]), ()>,
-    by_rule: redb::Table<'t, (&'static str, i64, &'static [u8; 16]), ()>,
-    by_state: redb::Table<'t, (u8, i64, &'static [u8; 16]), ()>,
-    by_start_key: redb::Table<'t, (&'static [u8], &'static [u8; 16]), ()>,
-    history: redb::Table<'t, (&'static [u8; 16], u64), &'static [u8]>,
-    outbox: redb::Table<'t, (&'static str, u64), &'static [u8]>,
-    counters: redb::Table<'t, &'static str, u64>,
-    pending: redb::Table<'t, u64, &'static [u8]>,
-}
-
-impl<'t> Writer<'t> {
-    fn over(txn: &'t WriteTransaction) -> Inner<Writer<'t>> {
-        Ok(Writer {
-            alerts: txn.open_table(schema::ALERTS)?,
-            by_time: txn.open_table(schema::BY_TIME)?,
-            by_rule: txn.open_table(schema::BY_RULE)?,
-            by_state: txn.open_table(schema::BY_STATE)?,
-            by_start_key: txn.open_table(schema::BY_START_KEY)?,
-            history: txn.open_table(schema::HISTORY)?,
-            outbox: txn.open_table(schema::OUTBOX)?,
-            counters: txn.open_table(schema::COUNTERS)?,
-            pending: txn.open_table(schema::PENDING)?,
-        })
-    }
-
-    fn write(&mut self, alert: &Alert, sinks: &BTreeSet<String>) -> Inner<()> {
-        let (id, time) = (&alert.id.0, alert.first_ms);
-        let record = codec::encode(&AlertV1::of(alert));
-        self.alerts.insert(id, record.as_slice())?;
-        self.by_time.insert((time, id), ())?;
-        self.by_rule.insert((alert.rule.as_str(), time, id), ())?;
-        self.by_state.insert((alert.state as u8, time, id), ())?;
-        if let Some(key) = alert.start_key().and_then(|key| key.as_text()) {
-            self.by_start_key.insert((key, id), ())?;
-        }
-        let raised =
-            HistoryV1 { time_ms: time, action: "raised".into(), actor: AGENT.into(), reason: String::new() };
-        put(&mut self.history, (id, 1), &raised)?;
-        let seq = next(&mut self.counters, "outbox")?;
-        for sink in sinks {
-            let entry = OutboxV1 { alert: *id, attempts: 0, due_ms: time, error: String::new() };
-            put(&mut self.outbox, (sink.as_str(), seq), &entry)?;
-        }
-        let mut payload = String::from("{\"rule\":");
-        model::json::push_string(&alert.rule, &mut payload);
-        payload.push_str(",\"version\":");
-        model::json::push_string(&alert.rule_version, &mut payload);
-        payload.push_str(",\"severity\":");
-        model::json::push_string(alert.severity.name(), &mut payload);
-        payload.push_str(",\"title\":");
-        model::json::push_string(&alert.title, &mut payload);
-        payload.push_str(&format!(",\"record_blake3\":\"{}\"}}", blake3::hash(&record).to_hex()));
-        let entry = PendingV1 {
-            time_ms: time,
-            actor: AGENT.into(),
-            action: "alert.raised".into(),
-            subject: alert.id.to_string(),
-            payload: payload.into_bytes(),
-        };
-        put(&mut self.pending, next(&mut self.counters, "pending")?, &entry)
-    }
-}
-
 /// Notes the run, and moves the rule's watermark.
-fn note(
-    txn: &WriteTransaction,
-    rule: &RuleRef,
-    run: &RunRecord,
-    matches: &[Match],
-    raised: u64,
-) -> Inner<()> {
+fn note(txn: &WriteTransaction, rule: &RuleRef, run: &RunRecord, findings: u64, raised: u64) -> Inner<()> {
     let mut rules = txn.open_table(schema::RULES)?;
     let mut state: RuleV1 = get(&rules, rule.id())?.unwrap_or_default();
     state.last_run_ms = Some(run.started_ms);
     state.runs += 1;
     state.failures += u64::from(run.outcome != Outcome::Done);
     state.over_budget += u64::from(run.outcome == Outcome::OverBudget);
-    state.matches += matches.iter().map(|m| m.count).sum::<u64>();
+    state.matches += findings;
     state.alerts += raised;
     state.elapsed_us = state.elapsed_us.saturating_add(run.elapsed_us);
     state.last_error.clone_from(&run.detail);

@@ -31,18 +31,16 @@ fn rewrite(txn: &WriteTransaction, place: &[u8]) -> Inner<Option<Vec<u8>>> {
     use super::record::AlertV1;
     use super::schema::{self, put};
     let mut alerts = txn.open_table(schema::ALERTS)?;
-    let after = <[u8; 16]>::try_from(place).unwrap_or_default();
-    let mut slice: Vec<([u8; 16], AlertV1)> = Vec::new();
-    for row in redb::ReadableTable::range::<&[u8; 16]>(&alerts, &after..)? {
-        let (id, bytes) = row?;
-        if *id.value() > after && slice.len() < 3 {
-            slice.push((*id.value(), crate::codec::decode(bytes.value())?));
-        }
+    let after = place.try_into().map_or(0, u64::from_be_bytes);
+    let mut slice: Vec<(u64, AlertV1)> = Vec::new();
+    for row in redb::ReadableTable::range(&alerts, after + 1..)?.take(3) {
+        let (n, bytes) = row?;
+        slice.push((n.value(), crate::codec::decode(bytes.value())?));
     }
-    for (id, alert) in &slice {
-        put(&mut alerts, id, alert)?;
+    for (n, alert) in &slice {
+        put(&mut alerts, n, alert)?;
     }
-    Ok(slice.last().map(|(id, _)| id.to_vec()))
+    Ok(slice.last().map(|(n, _)| n.to_be_bytes().to_vec()))
 }
 
 /// The form that these steps lead to.

@@ -5,10 +5,14 @@
 
 mod act;
 mod audit;
+#[cfg(test)]
+mod batch_tests;
 mod deliver;
 mod find;
+mod lookup;
 mod migrate;
 mod open;
+mod raise;
 mod read;
 mod record;
 mod retain;
@@ -16,6 +20,7 @@ mod rules;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,9 +6,11 @@ use std::path::Path;
 use model::{Alert, AlertId, AlertState};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
-use super::record::{AlertV1, CardV1, HistoryV1, RuleV1, RunV1, TallyV1};
+use super::find::AGENT;
+use super::lookup::{Hash, Lookup};
+use super::record::{AlertV1, CardV1, HeadV1, HistoryV1, RuleV1, RunV1};
 use super::rules::{RUNS_KEPT, RuleCard};
-use super::schema::{self, get};
+use super::schema::{self, get, get_head};
 use super::{STATE_FILE, migrate};
 use crate::codec;
 use crate::file::{Fault, Inner, Reading};
@@ -103,10 +105,22 @@ pub struct RuleRun {
     pub complete: bool,
 }
 
+/// The number of an alert, and what its record begins with.
+pub(super) fn numbered(
+    lookup: &Lookup<'_>,
+    alerts: &impl ReadableTable<u64, &'static [u8]>,
+    id: AlertId,
+) -> Inner<Option<(u64, HeadV1)>> {
+    lookup.newest(Hash::of_id(&id.0), |n| {
+        let head: Option<HeadV1> = get_head(alerts, n)?;
+        Ok(head.filter(|head| head.id == id.0).map(|head| (n, head)))
+    })
+}
+
 /// The tables that an alert is put together from.
 pub(super) struct Alerts {
-    alerts: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
-    tallies: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
+    pub(super) alerts: ReadOnlyTable<u64, &'static [u8]>,
+    tallies: ReadOnlyTable<u64, &'static [u8]>,
 }
 
 impl Alerts {
@@ -114,10 +128,23 @@ impl Alerts {
         Ok(Alerts { alerts: txn.open_table(schema::ALERTS)?, tallies: txn.open_table(schema::TALLIES)? })
     }
 
-    pub(super) fn get(&self, id: AlertId) -> Inner<Option<Alert>> {
-        let alert: Option<AlertV1> = get(&self.alerts, &id.0)?;
-        let tally: Option<TallyV1> = get(&self.tallies, &id.0)?;
-        Ok(alert.zip(tally).map(|(alert, tally)| alert.alert(id, &tally)))
+    /// The alert of a number.
+    pub(super) fn get(&self, n: u64) -> Inner<Option<Alert>> {
+        let Some(alert) = get::<_, AlertV1>(&self.alerts, n)? else { return Ok(None) };
+        Ok(Some(alert.alert(get(&self.tallies, n)?)))
+    }
+
+    /// The id of the alert of a number.
+    pub(super) fn id(&self, n: u64) -> Inner<Option<AlertId>> {
+        Ok(get_head::<HeadV1>(&self.alerts, n)?.map(|head| AlertId(head.id)))
+    }
+
+    fn of_id(&self, txn: &ReadTransaction, id: AlertId) -> Inner<Option<Alert>> {
+        let lookup = txn.open_table(schema::LOOKUP)?;
+        match numbered(&Lookup::over(&lookup)?, &self.alerts, id)? {
+            Some((n, _)) => self.get(n),
+            None => Ok(None),
+        }
     }
 }
 
@@ -131,70 +158,65 @@ enum Lane {
     Time,
 }
 
-/// Where a page of a range ended.
-type Place = (i64, [u8; 16]);
+/// Where a page of a range ended: a time, where the range is in the order of time, and an alert's number.
+type Place = (i64, u64);
 
 impl Lane {
-    /// The alerts of this range after a place.
-    fn page(&self, txn: &ReadTransaction, after: Option<Place>) -> Inner<Vec<Place>> {
-        let (time, id) = after.map_or((i64::MIN, [0; 16]), |(time, id)| (time, id));
-        let is_new = |place: &Place| after.is_none_or(|after| *place > after);
+    /// The alerts of this range from a place on.
+    fn page(&self, txn: &ReadTransaction, (time, n): Place) -> Inner<Vec<Place>> {
         let mut found = Vec::new();
         match self {
-            Lane::Id(id) => found.extend(after.is_none().then_some((0, id.0))),
+            Lane::Id(id) => {
+                let (alerts, lookup) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::LOOKUP)?);
+                let alert = numbered(&Lookup::over(&lookup)?, &alerts, *id)?;
+                found.extend(alert.filter(|alert| alert.0 >= n).map(|(n, _)| (i64::MIN, n)));
+            }
             Lane::StartKey(key) => {
-                let table = txn.open_table(schema::BY_START_KEY)?;
-                for row in table.range((key.as_slice(), &id)..=(key.as_slice(), &[0xff; 16]))? {
-                    let place = (0, *row?.0.value().1);
-                    found.extend(is_new(&place).then_some(place));
-                    if found.len() == PAGE_ALERTS {
-                        break;
-                    }
-                }
+                let lookup = txn.open_table(schema::LOOKUP)?;
+                let all = Lookup::over(&lookup)?.from(Hash::of_start_key(key), n, PAGE_ALERTS);
+                found.extend(all.into_iter().map(|n| (i64::MIN, n)));
             }
             Lane::Rule(rule) => {
-                let table = txn.open_table(schema::BY_RULE)?;
-                for row in table.range((rule.as_str(), time, &id)..=(rule.as_str(), i64::MAX, &[0xff; 16]))? {
+                let (table, rule) = (txn.open_table(schema::BY_RULE)?, rule.as_str());
+                for row in table.range((rule, time, n)..=(rule, i64::MAX, u64::MAX))?.take(PAGE_ALERTS) {
                     let key = row?.0;
-                    let place = (key.value().1, *key.value().2);
-                    found.extend(is_new(&place).then_some(place));
-                    if found.len() == PAGE_ALERTS {
-                        break;
-                    }
+                    found.push((key.value().1, key.value().2));
                 }
             }
             Lane::State(state) => {
                 let (table, state) = (txn.open_table(schema::BY_STATE)?, *state as u8);
-                for row in table.range((state, time, &id)..=(state, i64::MAX, &[0xff; 16]))? {
+                for row in table.range((state, time, n)..=(state, i64::MAX, u64::MAX))?.take(PAGE_ALERTS) {
                     let key = row?.0;
-                    let place = (key.value().1, *key.value().2);
-                    found.extend(is_new(&place).then_some(place));
-                    if found.len() == PAGE_ALERTS {
-                        break;
-                    }
+                    found.push((key.value().1, key.value().2));
                 }
             }
             Lane::Time => {
                 let table = txn.open_table(schema::BY_TIME)?;
-                for row in table.range((time, &id)..)? {
-                    let key = row?.0;
-                    let place = (key.value().0, *key.value().1);
-                    found.extend(is_new(&place).then_some(place));
-                    if found.len() == PAGE_ALERTS {
-                        break;
-                    }
+                for row in table.range((time, n)..)?.take(PAGE_ALERTS) {
+                    found.push(row?.0.value());
                 }
             }
         }
         Ok(found)
     }
+
+    /// Whether an alert that the range led to is one of it: a hash leads to others too.
+    fn has(&self, alert: &Alert) -> bool {
+        match self {
+            Lane::StartKey(key) => alert.start_key().and_then(|key| key.as_text()) == Some(key.as_slice()),
+            _ => true,
+        }
+    }
 }
+
+/// Where a range begins.
+const START: Place = (i64::MIN, 0);
 
 /// Alerts, read a page at a time.
 struct Pages {
     reader: StateReader,
     lanes: Vec<Lane>,
-    after: Option<Place>,
+    from: Place,
     page: VecDeque<Alert>,
 }
 
@@ -208,10 +230,12 @@ impl Iterator for Pages {
             }
             let lane = self.lanes.last()?.clone();
             let read = self.reader.reading.read(|txn| {
-                let (places, alerts) = (lane.page(txn, self.after)?, Alerts::over(txn)?);
-                let page: Inner<VecDeque<Alert>> =
-                    places.iter().filter_map(|(_, id)| alerts.get(AlertId(*id)).transpose()).collect();
-                Ok((places.last().copied(), page?))
+                let (places, alerts) = (lane.page(txn, self.from)?, Alerts::over(txn)?);
+                let mut page = VecDeque::new();
+                for (_, n) in &places {
+                    page.extend(alerts.get(*n)?.filter(|alert| lane.has(alert)));
+                }
+                Ok((places.last().copied(), page))
             });
             match read {
                 Err(error) => {
@@ -220,9 +244,10 @@ impl Iterator for Pages {
                 }
                 Ok((None, _)) => {
                     self.lanes.pop();
-                    self.after = None;
+                    self.from = START;
                 }
-                Ok((last, page)) => (self.after, self.page) = (last, page),
+                // Numbers end long before their type does.
+                Ok((Some((time, n)), page)) => (self.from, self.page) = ((time, n + 1), page),
             }
         }
     }
@@ -258,7 +283,7 @@ impl StateReader {
 
     /// One alert.
     pub fn alert(&self, id: AlertId) -> Result<Option<Alert>, StoreError> {
-        self.reading.read(|txn| Alerts::over(txn)?.get(id))
+        self.reading.read(|txn| Alerts::over(txn)?.of_id(txn, id))
     }
 
     /// Alerts, by when they were raised.
@@ -278,27 +303,53 @@ impl StateReader {
             vec![Lane::Time]
         };
         lanes.reverse();
-        Pages { reader: self.clone(), lanes, after: None, page: VecDeque::new() }
+        Pages { reader: self.clone(), lanes, from: START, page: VecDeque::new() }
     }
 
     /// What was done about one alert, or about all.
     pub fn alert_history(&self, id: Option<AlertId>) -> Result<Vec<HistoryEntry>, StoreError> {
         self.reading.read(|txn| {
-            let table = txn.open_table(schema::HISTORY)?;
-            let (first, last) = id.map_or(([0; 16], [0xff; 16]), |id| (id.0, id.0));
+            let (alerts, table) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::HISTORY)?);
+            let lookup = txn.open_table(schema::LOOKUP)?;
             let mut entries = Vec::new();
-            for row in table.range((&first, 0)..=(&last, u64::MAX))? {
-                let (key, bytes) = row?;
-                let entry: HistoryV1 = codec::decode(bytes.value())?;
+            let mut tell = |n: u64, head: HeadV1| -> Inner<()> {
+                let alert = AlertId(head.id);
                 entries.push(HistoryEntry {
-                    alert: AlertId(*key.value().0),
-                    number: key.value().1,
-                    time_ms: entry.time_ms,
-                    action: entry.action,
-                    actor: entry.actor,
-                    reason: entry.reason,
+                    alert,
+                    number: 1,
+                    time_ms: head.first_ms,
+                    action: "raised".into(),
+                    actor: AGENT.into(),
+                    reason: String::new(),
                 });
+                for row in table.range((n, 0)..=(n, u64::MAX))? {
+                    let (key, bytes) = row?;
+                    let entry: HistoryV1 = codec::decode(bytes.value())?;
+                    entries.push(HistoryEntry {
+                        alert,
+                        number: key.value().1,
+                        time_ms: entry.time_ms,
+                        action: entry.action,
+                        actor: entry.actor,
+                        reason: entry.reason,
+                    });
+                }
+                Ok(())
+            };
+            match id {
+                Some(id) => {
+                    if let Some((n, head)) = numbered(&Lookup::over(&lookup)?, &alerts, id)? {
+                        tell(n, head)?;
+                    }
+                }
+                None => {
+                    for row in alerts.iter()? {
+                        let (n, bytes) = row?;
+                        tell(n.value(), codec::decode_head(bytes.value())?)?;
+                    }
+                }
             }
+            entries.sort_by_key(|entry| (entry.alert, entry.number));
             Ok(entries)
         })
     }

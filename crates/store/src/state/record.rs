@@ -1,11 +1,13 @@
 //! The records of the state file, in their released forms.
 
+use bincode::enc::Encoder;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Severity, Value};
 
-use crate::codec::Record;
+use crate::codec::{self, Head, Record};
 
-#[derive(Clone, Encode, Decode)]
+#[derive(Encode, Decode)]
 pub(super) enum ValueV1 {
     Null,
     Int(i64),
@@ -16,16 +18,28 @@ pub(super) enum ValueV1 {
 
 type RowV1 = Vec<(String, ValueV1)>;
 
+/// What an alert's record begins with: enough to find it and to count on it.
+#[derive(Clone, Encode, Decode)]
+pub(super) struct HeadV1 {
+    pub(super) id: [u8; 16],
+    /// The hash of its window's place.
+    pub(super) window: u32,
+    pub(super) first_ms: i64,
+    pub(super) window_end_ms: i64,
+    /// As it was raised, like the count: a tally says what came since.
+    last_ms: i64,
+    count: u64,
+}
+
 #[derive(Encode, Decode)]
 pub(super) struct AlertV1 {
+    pub(super) head: HeadV1,
     pub(super) rule: String,
     pub(super) rule_version: String,
     sql: String,
-    title: String,
+    pub(super) title: String,
     severity: u8,
     tags: Vec<String>,
-    pub(super) first_ms: i64,
-    pub(super) window_end_ms: i64,
     row: RowV1,
     evidence: Vec<(String, Vec<RowV1>)>,
 }
@@ -38,10 +52,11 @@ pub(super) struct TallyV1 {
     pub(super) last_ms: i64,
 }
 
-/// The newest alert of a dedup key.
+/// The window of an alert that is gone.
 #[derive(Encode, Decode)]
 pub(super) struct WindowV1 {
     pub(super) id: [u8; 16],
+    pub(super) hash: u32,
     pub(super) first_ms: i64,
     pub(super) end_ms: i64,
 }
@@ -54,7 +69,7 @@ pub(super) struct HistoryV1 {
     pub(super) reason: String,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Clone, Encode, Decode)]
 pub(super) struct PendingV1 {
     pub(super) time_ms: i64,
     pub(super) actor: String,
@@ -63,12 +78,22 @@ pub(super) struct PendingV1 {
     pub(super) payload: Vec<u8>,
 }
 
-/// An alert that a sink has yet to take.
+/// Audit records of alerts that were raised together, from this number on. They are told from the alerts.
+#[derive(Encode, Decode)]
+pub(super) struct RaisedV1 {
+    pub(super) alert: u64,
+    pub(super) count: u64,
+}
+
+/// Alerts that a sink has yet to take, from this number on: their places in the queue follow each other too.
 #[derive(Clone, Encode, Decode)]
 pub(super) struct OutboxV1 {
-    pub(super) alert: [u8; 16],
+    pub(super) alert: u64,
     pub(super) attempts: u32,
+    /// When the first is due.
     pub(super) due_ms: i64,
+    /// How much later each of those that follow is. None follows one that was tried.
+    pub(super) later_ms: Vec<i64>,
     pub(super) error: String,
 }
 
@@ -152,17 +177,79 @@ records!(
     RuleV1 = 9,
     WitnessV1 = 10,
     CardV1 = 11,
+    RaisedV1 = 12,
 );
 
-fn keep(row: &NamedRow) -> RowV1 {
-    let value = |value: &Value<'_>| match value {
-        Value::Null => ValueV1::Null,
-        Value::Int(n) => ValueV1::Int(*n),
-        Value::Real(x) => ValueV1::Real(*x),
-        Value::Text(bytes) => ValueV1::Text(bytes.to_vec()),
-        Value::Blob(bytes) => ValueV1::Blob(bytes.to_vec()),
-    };
-    row.iter().map(|(name, v)| (name.clone(), value(v))).collect()
+impl Head for HeadV1 {
+    type Of = AlertV1;
+}
+
+/// An alert on its way into a record: the bytes of [`AlertV1`], without a copy of what it is made of.
+pub(super) struct Kept<'a> {
+    pub(super) alert: &'a Alert,
+    /// The hash of its window's place.
+    pub(super) window: u32,
+}
+
+impl Kept<'_> {
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        codec::encode_as(AlertV1::SCHEMA, self, bytes);
+    }
+}
+
+impl Encode for Kept<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let alert = self.alert;
+        let head = HeadV1 {
+            id: alert.id.0,
+            window: self.window,
+            first_ms: alert.first_ms,
+            window_end_ms: alert.window_end_ms,
+            last_ms: alert.last_ms,
+            count: alert.count,
+        };
+        head.encode(encoder)?;
+        alert.rule.encode(encoder)?;
+        alert.rule_version.encode(encoder)?;
+        alert.sql.encode(encoder)?;
+        alert.title.encode(encoder)?;
+        (alert.severity as u8).encode(encoder)?;
+        alert.tags.encode(encoder)?;
+        encode_row(&alert.row, encoder)?;
+        (alert.evidence.sections.len() as u64).encode(encoder)?;
+        for (name, rows) in &alert.evidence.sections {
+            name.encode(encoder)?;
+            (rows.len() as u64).encode(encoder)?;
+            rows.iter().try_for_each(|row| encode_row(row, encoder))?;
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a [`RowV1`].
+fn encode_row<E: Encoder>(row: &NamedRow, encoder: &mut E) -> Result<(), EncodeError> {
+    /// The bytes of a [`ValueV1`].
+    #[derive(Encode)]
+    enum Kept<'a> {
+        Null,
+        Int(i64),
+        Real(f64),
+        Text(&'a [u8]),
+        Blob(&'a [u8]),
+    }
+    (row.len() as u64).encode(encoder)?;
+    for (name, value) in row {
+        name.encode(encoder)?;
+        let value = match value {
+            Value::Null => Kept::Null,
+            Value::Int(n) => Kept::Int(*n),
+            Value::Real(x) => Kept::Real(*x),
+            Value::Text(bytes) => Kept::Text(bytes),
+            Value::Blob(bytes) => Kept::Blob(bytes),
+        };
+        value.encode(encoder)?;
+    }
+    Ok(())
 }
 
 fn give(row: RowV1) -> NamedRow {
@@ -186,38 +273,34 @@ impl TallyV1 {
     }
 }
 
+impl HeadV1 {
+    /// What the tally of an alert is that is as it was raised.
+    pub(super) fn tally(&self) -> TallyV1 {
+        TallyV1::new(AlertState::New, self.count, self.last_ms)
+    }
+}
+
 impl AlertV1 {
-    pub(super) fn of(alert: &Alert) -> AlertV1 {
-        let section =
-            |(name, rows): &(String, Vec<NamedRow>)| (name.clone(), rows.iter().map(keep).collect());
-        AlertV1 {
-            rule: alert.rule.clone(),
-            rule_version: alert.rule_version.clone(),
-            sql: alert.sql.clone(),
-            title: alert.title.clone(),
-            severity: alert.severity as u8,
-            tags: alert.tags.clone(),
-            first_ms: alert.first_ms,
-            window_end_ms: alert.window_end_ms,
-            row: keep(&alert.row),
-            evidence: alert.evidence.sections.iter().map(section).collect(),
-        }
+    pub(super) fn severity(&self) -> Severity {
+        Severity::ALL.get(usize::from(self.severity)).copied().unwrap_or(Severity::Critical)
     }
 
-    pub(super) fn alert(self, id: AlertId, tally: &TallyV1) -> Alert {
+    /// The alert, with what came since it was raised.
+    pub(super) fn alert(self, tally: Option<TallyV1>) -> Alert {
         let section = |(name, rows): (String, Vec<RowV1>)| (name, rows.into_iter().map(give).collect());
+        let (severity, tally) = (self.severity(), tally.unwrap_or_else(|| self.head.tally()));
         Alert {
-            id,
+            id: AlertId(self.head.id),
             rule: self.rule,
             rule_version: self.rule_version,
             sql: self.sql,
             title: self.title,
-            severity: Severity::ALL.get(usize::from(self.severity)).copied().unwrap_or(Severity::Critical),
+            severity,
             tags: self.tags,
             state: tally.state(),
-            first_ms: self.first_ms,
+            first_ms: self.head.first_ms,
             last_ms: tally.last_ms,
-            window_end_ms: self.window_end_ms,
+            window_end_ms: self.head.window_end_ms,
             count: tally.count,
             row: give(self.row),
             evidence: Evidence { sections: self.evidence.into_iter().map(section).collect() },

@@ -1,12 +1,17 @@
 //! Letting go of what is old, a slice at a time.
 
+use std::collections::HashSet;
+
+use model::AlertId;
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::State;
+use super::audit::write_out;
 use super::find::AGENT;
-use super::record::{AlertV1, OutboxV1, TallyV1};
+use super::lookup::{self, Hash};
+use super::record::{AlertV1, HeadV1, OutboxV1, TallyV1, WindowV1};
 use super::rules::audit;
-use super::schema::{self, get};
+use super::schema::{self, get, get_head, put};
 use crate::codec;
 use crate::file::Inner;
 use crate::{StoreError, crash_point, database};
@@ -31,7 +36,7 @@ impl Default for StateLimits {
 pub struct Retained {
     /// Alerts, with what belongs to them.
     pub alerts: u64,
-    /// Dedup windows that are closed.
+    /// Dedup windows that outlived their alerts and are closed.
     pub windows: u64,
     /// Whether there is more to let go of.
     pub more: bool,
@@ -44,9 +49,7 @@ impl State {
         self.file.write(|txn| {
             let windows = windows(txn, now_ms, slice)?;
             let old = old(txn, limits, now_ms, slice)?;
-            for (time, id) in &old {
-                forget(txn, *time, id)?;
-            }
+            forget(txn, &old, now_ms)?;
             if !old.is_empty() {
                 crash_point("state.retain");
             }
@@ -73,56 +76,60 @@ impl State {
     }
 }
 
-fn names(alerts: &[(i64, [u8; 16])]) -> String {
-    alerts.iter().map(|(_, id)| model::AlertId(*id).to_string()).collect::<Vec<_>>().join("\n")
+/// Time for which a window stays after it closed, since the clock may be set back.
+const SLACK_MS: i64 = 24 * 3600 * 1000;
+
+/// An alert that is to go.
+struct Going {
+    n: u64,
+    head: HeadV1,
 }
 
-/// Closed windows go once the clock is past them by their own length, for it may be set back.
+fn names(alerts: &[Going]) -> String {
+    alerts.iter().map(|going| AlertId(going.head.id).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// Windows that outlived their alerts go once they are closed for good.
 fn windows(txn: &redb::WriteTransaction, now_ms: i64, slice: usize) -> Inner<u64> {
-    const SLACK_MS: i64 = 24 * 3600 * 1000;
     let (mut windows, mut ends) = (txn.open_table(schema::WINDOWS)?, txn.open_table(schema::WINDOW_ENDS)?);
-    let mut closed = Vec::new();
-    for row in ends.range(..(now_ms.saturating_sub(SLACK_MS), &[0; 32]))?.take(slice) {
-        let key = row?.0;
-        closed.push((key.value().0, *key.value().1));
+    let (mut closed, mut gone) = (Vec::new(), Vec::new());
+    for row in ends.range(..(now_ms.saturating_sub(SLACK_MS), 0))?.take(slice) {
+        closed.push(row?.0.value());
     }
-    for (end, place) in &closed {
-        ends.remove((*end, place))?;
-        windows.remove(place)?;
+    for (end, n) in &closed {
+        ends.remove((*end, *n))?;
+        let window: Option<WindowV1> = get(&windows, n)?;
+        gone.extend(window.map(|window| (Hash::of_window(window.hash), *n)));
+        windows.remove(n)?;
     }
+    lookup::forget(&mut txn.open_table(schema::LOOKUP)?, gone)?;
     Ok(closed.len() as u64)
 }
 
 /// Alerts past the limits, oldest first.
-fn old(
-    txn: &redb::WriteTransaction,
-    limits: &StateLimits,
-    now_ms: i64,
-    slice: usize,
-) -> Inner<Vec<(i64, [u8; 16])>> {
+fn old(txn: &redb::WriteTransaction, limits: &StateLimits, now_ms: i64, slice: usize) -> Inner<Vec<Going>> {
     let (by_time, tallies) = (txn.open_table(schema::BY_TIME)?, txn.open_table(schema::TALLIES)?);
     let (alerts, outbox) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::OUTBOX)?);
-    let mut waiting = std::collections::HashSet::new();
+    let mut waiting = HashSet::new();
     for row in outbox.iter()? {
-        waiting.insert(codec::decode::<OutboxV1>(row?.1.value())?.alert);
+        let entry: OutboxV1 = codec::decode(row?.1.value())?;
+        waiting.extend(entry.times().map(|(place, _)| entry.alert + place));
     }
     let surplus = by_time.len()?.saturating_sub(limits.alerts);
     let mut old = Vec::new();
     // Of those that stay although they are old enough, as many are looked at as may go.
     for (place, row) in by_time.iter()?.take(slice.saturating_mul(4)).enumerate() {
-        let key = row?.0;
-        let (first_ms, id) = (key.value().0, *key.value().1);
+        let (first_ms, n) = row?.0.value();
         let is_surplus = (place as u64) < surplus;
         if !is_surplus && first_ms > now_ms.saturating_sub(limits.age_ms) {
             break;
         }
-        let tally: Option<TallyV1> = get(&tallies, &id)?;
-        let alert: Option<AlertV1> = get(&alerts, &id)?;
-        let last_ms = tally.map_or(first_ms, |tally| tally.last_ms);
-        let is_open = alert.is_some_and(|alert| alert.window_end_ms > now_ms);
-        let is_old = last_ms <= now_ms.saturating_sub(limits.age_ms);
-        if (is_surplus || (is_old && !is_open)) && !waiting.contains(&id) {
-            old.push((first_ms, id));
+        let Some(head) = get_head::<HeadV1>(&alerts, n)? else { continue };
+        let tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| head.tally());
+        let is_open = head.window_end_ms > now_ms;
+        let is_old = tally.last_ms <= now_ms.saturating_sub(limits.age_ms);
+        if (is_surplus || (is_old && !is_open)) && !waiting.contains(&n) {
+            old.push(Going { n, head });
         }
         if old.len() == slice {
             break;
@@ -131,37 +138,46 @@ fn old(
     Ok(old)
 }
 
-fn forget(txn: &redb::WriteTransaction, time: i64, id: &[u8; 16]) -> Inner<()> {
-    let mut alerts = txn.open_table(schema::ALERTS)?;
-    let alert: Option<AlertV1> = get(&alerts, id)?;
-    alerts.remove(id)?;
-    let mut tallies = txn.open_table(schema::TALLIES)?;
-    let tally: Option<TallyV1> = get(&tallies, id)?;
-    tallies.remove(id)?;
-    txn.open_table(schema::BY_TIME)?.remove((time, id))?;
-    if let Some(tally) = tally {
-        txn.open_table(schema::BY_STATE)?.remove((tally.state() as u8, time, id))?;
+/// Lets go of alerts with all that belongs to them, but for windows that may still be needed.
+fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()> {
+    if old.is_empty() {
+        return Ok(());
     }
-    if let Some(alert) = alert {
-        txn.open_table(schema::BY_RULE)?.remove((alert.rule.as_str(), time, id))?;
-        let alert = alert.alert(model::AlertId(*id), &TallyV1::new(model::AlertState::New, 0, 0));
-        if let Some(key) = alert.start_key().and_then(|key| key.as_text()) {
-            txn.open_table(schema::BY_START_KEY)?.remove((key, id))?;
-        }
-    }
+    let going: HashSet<u64> = old.iter().map(|going| going.n).collect();
+    write_out(txn, &going)?;
+    let (mut alerts, mut tallies) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::TALLIES)?);
+    let (mut by_time, mut by_state) = (txn.open_table(schema::BY_TIME)?, txn.open_table(schema::BY_STATE)?);
+    let (mut by_rule, mut hashes) = (txn.open_table(schema::BY_RULE)?, Vec::new());
+    let (mut windows, mut ends) = (txn.open_table(schema::WINDOWS)?, txn.open_table(schema::WINDOW_ENDS)?);
     let mut history = txn.open_table(schema::HISTORY)?;
-    let mut entries = Vec::new();
-    for row in history.range((id, 0)..=(id, u64::MAX))? {
-        entries.push(row?.0.value().1);
+    for Going { n, head } in old {
+        let (n, time) = (*n, head.first_ms);
+        let Some(alert) = get::<_, AlertV1>(&alerts, n)? else { continue };
+        let alert = alert.alert(get(&tallies, n)?);
+        alerts.remove(n)?;
+        tallies.remove(n)?;
+        by_time.remove((time, n))?;
+        by_state.remove((alert.state as u8, time, n))?;
+        by_rule.remove((alert.rule.as_str(), time, n))?;
+        hashes.push((Hash::of_id(&head.id), n));
+        let key = alert.start_key().and_then(|key| key.as_text());
+        hashes.extend(key.map(|key| (Hash::of_start_key(key), n)));
+        let end_ms = head.window_end_ms;
+        if end_ms < now_ms.saturating_sub(SLACK_MS) {
+            hashes.push((Hash::of_window(head.window), n));
+        } else {
+            let left = WindowV1 { id: head.id, hash: head.window, first_ms: time, end_ms };
+            put(&mut windows, n, &left)?;
+            ends.insert((end_ms, n), ())?;
+        }
+        history.retain_in((n, 0)..=(n, u64::MAX), |_, _| false)?;
     }
-    for n in entries {
-        history.remove((id, n))?;
-    }
+    lookup::forget(&mut txn.open_table(schema::LOOKUP)?, hashes)?;
     let mut dead = txn.open_table(schema::DEAD)?;
     let mut letters = Vec::new();
     for row in dead.iter()? {
         let (key, bytes) = row?;
-        if codec::decode::<OutboxV1>(bytes.value())?.alert == *id {
+        if going.contains(&codec::decode::<OutboxV1>(bytes.value())?.alert) {
             letters.push((key.value().0.to_owned(), key.value().1));
         }
     }

@@ -1,28 +1,32 @@
 //! The tables of the state file, and how a record is found in one and put into it.
 
-use redb::{Key, ReadableTable, Table, TableDefinition};
+use std::ops::Bound;
 
-use crate::codec::{self, Record};
+use redb::{CursorError, Key, ReadableTable, Table, TableDefinition};
+
+use crate::codec::{self, Head, Record};
 use crate::file::Inner;
 
 type Bytes = &'static [u8];
-type Id = &'static [u8; 16];
-type Digest = &'static [u8; 32];
 
 pub(super) const META: TableDefinition<'_, &str, Bytes> = TableDefinition::new("meta");
 pub(super) const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
-pub(super) const ALERTS: TableDefinition<'_, Id, Bytes> = TableDefinition::new("alerts");
-pub(super) const TALLIES: TableDefinition<'_, Id, Bytes> = TableDefinition::new("tallies");
-/// The newest alert of each dedup key.
-pub(super) const WINDOWS: TableDefinition<'_, Digest, Bytes> = TableDefinition::new("windows");
+/// Alerts by their numbers. What is written at once stands together in every table that is in the order of these:
+/// a random key, such as an alert's id, would touch as many pages as there are alerts.
+pub(super) const ALERTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("alerts");
+/// What became of alerts; of one that is as it was raised there is none.
+pub(super) const TALLIES: TableDefinition<'_, u64, Bytes> = TableDefinition::new("tallies");
+/// Alerts by hashes: see [`super::lookup`].
+pub(super) const LOOKUP: TableDefinition<'_, u64, Bytes> = TableDefinition::new("alerts_by_hash");
+/// The windows of alerts that went before they did.
+pub(super) const WINDOWS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("windows");
 /// The same by when they close.
-pub(super) const WINDOW_ENDS: TableDefinition<'_, (i64, Digest), ()> = TableDefinition::new("window_ends");
-pub(super) const BY_TIME: TableDefinition<'_, (i64, Id), ()> = TableDefinition::new("alerts_by_time");
-pub(super) const BY_RULE: TableDefinition<'_, (&str, i64, Id), ()> = TableDefinition::new("alerts_by_rule");
-pub(super) const BY_STATE: TableDefinition<'_, (u8, i64, Id), ()> = TableDefinition::new("alerts_by_state");
-pub(super) const BY_START_KEY: TableDefinition<'_, (Bytes, Id), ()> =
-    TableDefinition::new("alerts_by_start_key");
-pub(super) const HISTORY: TableDefinition<'_, (Id, u64), Bytes> = TableDefinition::new("alert_history");
+pub(super) const WINDOW_ENDS: TableDefinition<'_, (i64, u64), ()> = TableDefinition::new("window_ends");
+pub(super) const BY_TIME: TableDefinition<'_, (i64, u64), ()> = TableDefinition::new("alerts_by_time");
+pub(super) const BY_RULE: TableDefinition<'_, (&str, i64, u64), ()> = TableDefinition::new("alerts_by_rule");
+pub(super) const BY_STATE: TableDefinition<'_, (u8, i64, u64), ()> = TableDefinition::new("alerts_by_state");
+/// What was done about alerts since they were raised, by the alert's number and its own, which is from 2 on.
+pub(super) const HISTORY: TableDefinition<'_, (u64, u64), Bytes> = TableDefinition::new("alert_history");
 pub(super) const PENDING: TableDefinition<'_, u64, Bytes> = TableDefinition::new("pending_audit");
 pub(super) const OUTBOX: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("outbox");
 pub(super) const DEAD: TableDefinition<'_, (&str, u64), Bytes> = TableDefinition::new("dead_letters");
@@ -38,12 +42,12 @@ pub(super) fn create(txn: &redb::WriteTransaction) -> Inner<()> {
     txn.open_table(COUNTERS)?;
     txn.open_table(ALERTS)?;
     txn.open_table(TALLIES)?;
+    txn.open_table(LOOKUP)?;
     txn.open_table(WINDOWS)?;
     txn.open_table(WINDOW_ENDS)?;
     txn.open_table(BY_TIME)?;
     txn.open_table(BY_RULE)?;
     txn.open_table(BY_STATE)?;
-    txn.open_table(BY_START_KEY)?;
     txn.open_table(HISTORY)?;
     txn.open_table(PENDING)?;
     txn.open_table(OUTBOX)?;
@@ -63,6 +67,11 @@ pub(super) fn get<'k, K: Key + 'static, R: Record>(
     Ok(table.get(key)?.map(|bytes| codec::decode(bytes.value())).transpose()?)
 }
 
+/// How the record of a key begins, where there is one.
+pub(super) fn get_head<H: Head>(table: &impl ReadableTable<u64, Bytes>, n: u64) -> Inner<Option<H>> {
+    Ok(table.get(n)?.map(|bytes| codec::decode_head(bytes.value())).transpose()?)
+}
+
 /// Puts the record of a key in place of what was there.
 pub(super) fn put<'k, K: Key + 'static, R: Record>(
     table: &mut Table<'_, K, Bytes>,
@@ -73,9 +82,43 @@ pub(super) fn put<'k, K: Key + 'static, R: Record>(
     Ok(())
 }
 
+/// Puts keys into a table: in its order, and as many at once as have none of another between them.
+pub(super) fn fill<'k, K: Key + 'static>(
+    table: &mut Table<'_, K, ()>,
+    mut keys: Vec<K::SelfType<'k>>,
+) -> Inner<()>
+where
+    K::SelfType<'k>: Ord,
+{
+    keys.sort_unstable();
+    let mut keys = keys.iter().peekable();
+    while let Some(first) = keys.peek() {
+        let mut gap = table.lower_bound_mut(Bound::Included(*first))?;
+        let mut is_there = true;
+        while let Some(key) = keys.peek() {
+            match gap.insert_before(*key, ()) {
+                Ok(()) => is_there = false,
+                Err(CursorError::UnorderedKey) => break,
+                Err(error) => return Err(redb::Error::from(error).into()),
+            }
+            keys.next();
+        }
+        gap.close()?;
+        if is_there {
+            keys.next();
+        }
+    }
+    Ok(())
+}
+
 /// The next number of a counter; the first is 1.
 pub(super) fn next(counters: &mut Table<'_, &'static str, u64>, name: &str) -> Inner<u64> {
-    let n = counters.get(name)?.map_or(0, |n| n.value()) + 1;
-    counters.insert(name, n)?;
-    Ok(n)
+    next_of(counters, name, 1)
+}
+
+/// The first of the next `count` numbers of a counter.
+pub(super) fn next_of(counters: &mut Table<'_, &'static str, u64>, name: &str, count: u64) -> Inner<u64> {
+    let last = counters.get(name)?.map_or(0, |n| n.value());
+    counters.insert(name, last + count)?;
+    Ok(last + 1)
 }

@@ -11,7 +11,7 @@ use crate::StoreError;
 use crate::faulty::{Disk, Failure};
 use crate::{Witness, database};
 
-fn rule(id: &str, sql: &str) -> RuleRef {
+pub(super) fn rule(id: &str, sql: &str) -> RuleRef {
     RuleRef::of(&Rule {
         id: id.into(),
         title: "Something".into(),
@@ -27,7 +27,7 @@ fn rule(id: &str, sql: &str) -> RuleRef {
     })
 }
 
-fn run(time_ms: i64) -> RunRecord {
+pub(super) fn run(time_ms: i64) -> RunRecord {
     RunRecord {
         started_ms: time_ms,
         elapsed_us: 7,
@@ -38,7 +38,7 @@ fn run(time_ms: i64) -> RunRecord {
     }
 }
 
-fn found(key: u32, time_ms: i64) -> Match {
+pub(super) fn found(key: u32, time_ms: i64) -> Match {
     let row = vec![
         ("pid".to_owned(), i64::from(key).into()),
         ("path".to_owned(), b"/tmp/\xff".to_vec().into()),
@@ -52,16 +52,16 @@ fn sinks() -> BTreeSet<String> {
     BTreeSet::from(["stdout".to_owned(), "file".to_owned()])
 }
 
-fn open(directory: &Path) -> State {
+pub(super) fn open(directory: &Path) -> State {
     State::open(directory).unwrap().state
 }
 
-fn raise(state: &State, rule: &RuleRef, key: u32, time_ms: i64) -> Option<AlertId> {
+pub(super) fn raise(state: &State, rule: &RuleRef, key: u32, time_ms: i64) -> Option<AlertId> {
     let raised = state.record(rule, &run(time_ms), vec![found(key, time_ms)], &sinks()).unwrap();
     raised.first().map(|raised| raised.alert.id)
 }
 
-fn all(state: &State) -> Vec<model::Alert> {
+pub(super) fn all(state: &State) -> Vec<model::Alert> {
     state.reader().alerts(&AlertFilter::default()).map(Result::unwrap).collect()
 }
 
@@ -270,8 +270,17 @@ fn retention_takes_the_old_and_leaves_what_is_owed() {
     assert_eq!(state.retain(&limits, 3_000_000, 100).unwrap().alerts, 10);
     let left: Vec<_> = state.reader().stats().unwrap().into_iter().filter(|s| s.records > 0).collect();
     let left: Vec<_> = left.iter().map(|s| s.table.as_str()).collect();
-    let wanted =
-        ["counters", "deliveries", "meta", "pending_audit", "rule_runs", "rules", "window_ends", "windows"];
+    let wanted = [
+        "alerts_by_hash",
+        "counters",
+        "deliveries",
+        "meta",
+        "pending_audit",
+        "rule_runs",
+        "rules",
+        "window_ends",
+        "windows",
+    ];
     assert_eq!(left, wanted);
     assert_eq!(state.retain(&limits, 90_000_000, 100).unwrap().windows, 30);
     assert_eq!(state.pending_audit(100).unwrap().last().unwrap().action, "alerts.retired");

@@ -1,0 +1,273 @@
+//! Alerts by what is in no order: their ids, the places of their windows, the processes that they name.
+//!
+//! Of each 32 bits of a hash are kept with the alert's number. So a hash may be that of several things: what it leads
+//! to is compared with what was looked for, and one that only collides costs a look.
+//!
+//! The hashes of alerts that were raised one after the other are one record, a sorted run, under the number of the
+//! first: a tree with a place for each would change as many pages as there are new hashes. Small runs are merged.
+
+use std::collections::HashSet;
+
+use redb::{AccessGuard, ReadableTable, Table};
+
+use crate::file::Inner;
+
+/// Hashes of a run at most, 125 KiB.
+const RUN_MAX: usize = 16_000;
+const ENTRY_BYTES: usize = 8;
+/// Bits of an entry below those of the hash, and of the kind below those of the place in the run.
+const PLACE_BITS: u32 = 32;
+const KIND_BITS: u32 = 2;
+/// Numbers from the first of a run on that it can name.
+const SPAN_MAX: u64 = 1 << (PLACE_BITS - KIND_BITS);
+
+/// A hash by which alerts are found.
+#[derive(Clone, Copy)]
+pub(super) struct Hash {
+    hash: u32,
+    /// Without it two hashes of one alert could be one, and going for one reason take the other along.
+    kind: u8,
+}
+
+impl Hash {
+    /// That of an alert's id, which is one already.
+    pub(super) fn of_id(id: &[u8; 16]) -> Hash {
+        Hash { hash: first(id), kind: 0 }
+    }
+
+    /// That of a window's place, as [`of_place`] gives it.
+    pub(super) fn of_window(hash: u32) -> Hash {
+        Hash { hash, kind: 1 }
+    }
+
+    /// That of the process that an alert names.
+    pub(super) fn of_start_key(key: &[u8]) -> Hash {
+        Hash { hash: first(blake3::hash(key).as_bytes()), kind: 2 }
+    }
+
+    /// The first entry that this hash could have in a run.
+    fn least(self) -> u64 {
+        u64::from(self.hash) << PLACE_BITS
+    }
+
+    /// The entry of an alert, `place` numbers after the first of its run.
+    fn entry(self, place: u64) -> u64 {
+        self.least() | place << KIND_BITS | u64::from(self.kind)
+    }
+
+    /// The place in an entry, if that is of this kind.
+    fn place(self, entry: u64) -> Option<u64> {
+        let place = entry & ((1 << PLACE_BITS) - 1);
+        (place & ((1 << KIND_BITS) - 1) == u64::from(self.kind)).then_some(place >> KIND_BITS)
+    }
+}
+
+/// What is kept of a window's place.
+pub(super) fn of_place(digest: &[u8; 32]) -> u32 {
+    first(digest)
+}
+
+fn first(digest: &[u8]) -> u32 {
+    digest.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+type Runs<'t> = Table<'t, u64, &'static [u8]>;
+
+/// The entries of a run's bytes.
+fn entries(bytes: &[u8]) -> &[[u8; ENTRY_BYTES]] {
+    bytes.as_chunks().0
+}
+
+fn put(table: &mut Runs<'_>, first: u64, run: &[u64]) -> Inner<()> {
+    let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES);
+    run.iter().for_each(|entry| bytes.extend_from_slice(&entry.to_le_bytes()));
+    table.insert(first, bytes.as_slice())?;
+    Ok(())
+}
+
+/// The run before a number, with its first.
+fn before(table: &Runs<'_>, first: u64) -> Inner<Option<(u64, Vec<u64>)>> {
+    let row = table.range(..first)?.next_back().transpose()?;
+    Ok(row.map(|(first, bytes)| {
+        (first.value(), entries(bytes.value()).iter().map(|entry| u64::from_le_bytes(*entry)).collect())
+    }))
+}
+
+/// Puts a run, merged with those before it that `small` finds small enough beside it.
+fn put_merged(
+    table: &mut Runs<'_>,
+    mut first: u64,
+    mut run: Vec<u64>,
+    small: impl Fn(usize, usize) -> bool,
+) -> Inner<()> {
+    while let Some((earlier, mut merged)) = before(table, first)? {
+        let last = run.iter().map(|entry| entry & (u64::from(u32::MAX))).max().unwrap_or(0) >> KIND_BITS;
+        if !small(merged.len(), run.len()) || first - earlier + last >= SPAN_MAX {
+            break;
+        }
+        table.remove(first)?;
+        let later = (first - earlier) << KIND_BITS;
+        merged.extend(run.iter().map(|entry| entry + later));
+        // Two sorted runs: a sort that finds them is a merge.
+        merged.sort();
+        (first, run) = (earlier, merged);
+    }
+    put(table, first, &run)
+}
+
+/// Notes hashes of alerts, which come in the order of their numbers.
+pub(super) fn note(table: &mut Runs<'_>, hashes: impl Iterator<Item = (Hash, u64)>) -> Inner<()> {
+    let (mut first, mut last, mut run) = (0, 0, Vec::new());
+    // A run is merged once it would more than double or nearly, so that each hash is seldom written again.
+    let small = |earlier: usize, run: usize| earlier <= 2 * run && earlier + run <= RUN_MAX;
+    let mut end = |first: u64, mut run: Vec<u64>| -> Inner<()> {
+        run.sort_unstable();
+        put_merged(table, first, run, small)
+    };
+    for (hash, n) in hashes {
+        // The hashes of one alert stay together.
+        if run.len() + (1 << KIND_BITS) > RUN_MAX && n != last {
+            end(first, std::mem::take(&mut run))?;
+        }
+        if run.is_empty() {
+            first = n;
+        }
+        run.push(hash.entry(n - first));
+        last = n;
+    }
+    if run.is_empty() { Ok(()) } else { end(first, run) }
+}
+
+/// Forgets hashes of alerts.
+pub(super) fn forget(table: &mut Runs<'_>, mut gone: Vec<(Hash, u64)>) -> Inner<()> {
+    gone.sort_unstable_by_key(|(_, n)| *n);
+    let mut gone = gone.into_iter().peekable();
+    while let Some((_, n)) = gone.peek() {
+        let Some((first, mut run)) = before(table, n.saturating_add(1))? else {
+            gone.next();
+            continue;
+        };
+        let next = table.range(first + 1..)?.next().transpose()?.map_or(u64::MAX, |(next, _)| next.value());
+        let mut out = HashSet::new();
+        while let Some((hash, n)) = gone.next_if(|(_, n)| *n < next) {
+            out.insert(hash.entry(n - first));
+        }
+        run.retain(|entry| !out.contains(entry));
+        table.remove(first)?;
+        if !run.is_empty() {
+            // Far from full, so that what is left of old runs does not stay in many of them.
+            put_merged(table, first, run, |earlier, run| earlier + run <= RUN_MAX / 2)?;
+        }
+    }
+    Ok(())
+}
+
+/// The table as it is searched.
+pub(super) struct Lookup<'t> {
+    /// The number of the first alert of each run, and the run.
+    runs: Vec<(u64, AccessGuard<'t, &'static [u8]>)>,
+}
+
+impl<'t> Lookup<'t> {
+    pub(super) fn over(table: &'t impl ReadableTable<u64, &'static [u8]>) -> Inner<Lookup<'t>> {
+        let runs = table.iter()?.map(|row| row.map(|(first, run)| (first.value(), run)));
+        Ok(Lookup { runs: runs.collect::<Result<_, _>>()? })
+    }
+
+    /// The alerts of a hash, the newest first.
+    fn newest_first(&self, hash: Hash) -> impl Iterator<Item = u64> {
+        self.runs.iter().rev().flat_map(move |(first, run)| {
+            let run = entries(run.value());
+            let from = run.partition_point(|entry| u64::from_le_bytes(*entry) < hash.least());
+            let is_it = move |entry: &u64| entry >> PLACE_BITS == u64::from(hash.hash);
+            let found = run[from..].iter().map(|entry| u64::from_le_bytes(*entry)).take_while(is_it);
+            let mut found: Vec<u64> = found.filter_map(|entry| hash.place(entry)).collect();
+            found.reverse();
+            found.into_iter().map(move |place| first + place)
+        })
+    }
+
+    /// What `look` makes of the newest alert of a hash of which it makes something.
+    pub(super) fn newest<R>(
+        &self,
+        hash: Hash,
+        look: impl FnMut(u64) -> Inner<Option<R>>,
+    ) -> Inner<Option<R>> {
+        self.newest_first(hash).map(look).find_map(Result::transpose).transpose()
+    }
+
+    /// The alerts of a hash from a number on, in their order, at most so many.
+    pub(super) fn from(&self, hash: Hash, first: u64, max: usize) -> Vec<u64> {
+        let mut found: Vec<u64> = self.newest_first(hash).take_while(|n| *n >= first).collect();
+        found.reverse();
+        found.truncate(max);
+        found
+    }
+}
+
+/// Lets a hash lead to an alert that it is not of, as one that collides does.
+#[cfg(test)]
+pub(super) fn collide(table: &mut Runs<'_>, hash: Hash, n: u64) -> Inner<()> {
+    let Some((first, mut run)) = before(table, n + 1)? else { return Ok(()) };
+    run.push(hash.entry(n - first));
+    run.sort_unstable();
+    put(table, first, &run)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::state::schema::LOOKUP;
+
+    /// A few hashes, so that many alerts share one.
+    fn hashes(n: u64) -> [Hash; 3] {
+        let hash = (n.wrapping_mul(0x9E37_79B9) % 97) as u32 * 40_000_000;
+        [0, 1, 2].map(|kind| Hash { hash: hash.wrapping_add(u32::from(kind) % 2), kind })
+    }
+
+    #[test]
+    fn runs_find_what_was_noted_and_not_forgotten_however_it_came() {
+        let database = crate::database::over(crate::faulty::Disk::default(), "/l".as_ref()).ok().unwrap();
+        let (mut next, mut known) = (1u64, BTreeSet::new());
+        for round in 0..120u64 {
+            let txn = database.begin_write().unwrap();
+            {
+                let mut table = txn.open_table(LOOKUP).unwrap();
+                let count = [1, 1, 700, 1, 30, 1, 12_000, 3][round as usize % 8];
+                let new = next..next + count;
+                assert!(note(&mut table, new.clone().flat_map(|n| hashes(n).map(|hash| (hash, n)))).is_ok());
+                known.extend(new);
+                next += count;
+                if round % 5 == 4 {
+                    let old: Vec<u64> = known.iter().copied().filter(|n| n % 7 != 0).take(9_000).collect();
+                    let gone = old.iter().flat_map(|n| hashes(*n).map(|hash| (hash, *n)));
+                    assert!(forget(&mut table, gone.collect()).is_ok());
+                    old.iter().for_each(|n| assert!(known.remove(n)));
+                }
+                for row in table.iter().unwrap() {
+                    let entries = entries(row.unwrap().1.value()).len();
+                    assert!(entries > 0 && entries <= RUN_MAX);
+                }
+            }
+            txn.commit().unwrap();
+            if round % 20 == 19 {
+                let txn = redb::ReadableDatabase::begin_read(&database).unwrap();
+                let table = txn.open_table(LOOKUP).unwrap();
+                let lookup = Lookup::over(&table).ok().unwrap();
+                assert!(lookup.runs.len() < 40, "{} runs", lookup.runs.len());
+                for like in 0..97 {
+                    for hash in hashes(like) {
+                        let is_it =
+                            |n: &&u64| hashes(**n).iter().any(|h| (h.hash, h.kind) == (hash.hash, hash.kind));
+                        let mut all: Vec<u64> = known.iter().filter(is_it).copied().collect();
+                        assert_eq!(lookup.from(hash, 0, usize::MAX), all);
+                        all.reverse();
+                        assert_eq!(lookup.newest(hash, |n| Ok(Some(n))).ok().unwrap(), all.first().copied());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! New alerts, written with all that belongs to them.
+//!
+//! Each table is opened once and filled in its own order, so that neighbours share pages that are at hand.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use redb::WriteTransaction;
+
+use super::find::Raised;
+use super::lookup::{self, Hash};
+use super::record::{Kept, OutboxV1, RaisedV1};
+use super::schema::{self, fill, next_of, put};
+use crate::file::Inner;
+
+/// Alerts that one record of the outbox names. Taking one out of it writes it anew.
+const OUTBOX_ALERTS: usize = 256;
+
+/// Writes new alerts, each with the hash of its window's place.
+pub(super) fn raise(
+    txn: &WriteTransaction,
+    raised: &[Raised],
+    windows: &[u32],
+    sinks: &BTreeSet<String>,
+) -> Inner<()> {
+    let count = raised.len() as u64;
+    let (first, queued, told) = {
+        let mut counters = txn.open_table(schema::COUNTERS)?;
+        let mut next = |name| next_of(&mut counters, name, count);
+        (next("alert")?, next("outbox")?, next("pending")?)
+    };
+    let numbered = || (first..).zip(raised.iter().map(|raised| &raised.alert));
+    {
+        let mut alerts = txn.open_table(schema::ALERTS)?;
+        let mut end = alerts.upper_bound_mut(Bound::<u64>::Unbounded)?;
+        let mut bytes = Vec::new();
+        for ((n, alert), window) in numbered().zip(windows) {
+            Kept { alert, window: *window }.encode(&mut bytes);
+            end.insert_before(n, bytes.as_slice()).map_err(redb::Error::from)?;
+        }
+        end.close()?;
+    }
+    let hashes = numbered().zip(windows).flat_map(|((n, alert), window)| {
+        let key = alert.start_key().and_then(|key| key.as_text()).map(Hash::of_start_key);
+        let hashes = [Some(Hash::of_id(&alert.id.0)), Some(Hash::of_window(*window)), key];
+        hashes.into_iter().flatten().map(move |hash| (hash, n))
+    });
+    lookup::note(&mut txn.open_table(schema::LOOKUP)?, hashes)?;
+    let by_time = numbered().map(|(n, alert)| (alert.first_ms, n));
+    fill(&mut txn.open_table(schema::BY_TIME)?, by_time.collect())?;
+    let by_rule = numbered().map(|(n, alert)| (alert.rule.as_str(), alert.first_ms, n));
+    fill(&mut txn.open_table(schema::BY_RULE)?, by_rule.collect())?;
+    let by_state = numbered().map(|(n, alert)| (alert.state as u8, alert.first_ms, n));
+    fill(&mut txn.open_table(schema::BY_STATE)?, by_state.collect())?;
+    {
+        let mut outbox = txn.open_table(schema::OUTBOX)?;
+        for sink in sinks {
+            for (place, alerts) in (0..).step_by(OUTBOX_ALERTS).zip(raised.chunks(OUTBOX_ALERTS)) {
+                let times = alerts.iter().map(|raised| raised.alert.first_ms);
+                put(&mut outbox, (sink.as_str(), queued + place), &OutboxV1::of(first + place, times))?;
+            }
+        }
+    }
+    put(&mut txn.open_table(schema::PENDING)?, told, &RaisedV1 { alert: first, count })
+}
