@@ -165,7 +165,7 @@ proptest! {
                 Step::Work { which, by } => if let Some(process) = here.get_mut(which) {
                     let done = process.activity.get(Meter::UserTime).unwrap_or_default() + by;
                     process.activity.set(Meter::UserTime, Some(done));
-                    process.activity.set(Meter::DiskRead, (by % 3 > 0).then_some(i64::MAX - by));
+                    process.activity.set(Meter::DiskRead, (by % 3 > 0).then(|| i64::MAX - by));
                 },
                 Step::End { which } => if which < here.len() {
                     here.remove(which);
