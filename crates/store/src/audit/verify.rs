@@ -13,7 +13,7 @@ use super::checkpoint::{Checkpoint, NoteKey};
 use super::entry::{Hash, LedgerId, Malformed, Read, genesis};
 use super::layout::{View, damaged};
 use super::reader::LedgerReader;
-use super::regrown::{Rows, Tree};
+use super::regrown::Tree;
 use crate::StoreError;
 
 /// Findings that are told; a file that is wrong all over needs no more.
@@ -118,12 +118,13 @@ struct Walk<'v> {
     view: &'v View<'v>,
     head: Head,
     findings: Vec<Finding>,
+    tree: Tree<'v>,
     /// Hash of the last entry that was walked, and its place.
     last: (u64, Hash),
     /// Sizes that somebody remembers, with what the entries give for them.
     remembered: BTreeMap<u64, (Hash, Hash)>,
-    payloads: Rows<u64, &'static [u8]>,
-    subjects: Sum,
+    /// What ought to stand beside the entries.
+    beside: Beside,
 }
 
 /// Adds up a set, to be compared with another without a lookup for each member. The hash has a key that nobody knows
@@ -138,13 +139,27 @@ impl Sum {
     fn add(&mut self, member: impl std::hash::Hash) {
         self.sum = self.sum.wrapping_add(self.keyed.hash_one(member));
     }
+}
 
-    /// Adds all that the index of subjects holds.
-    fn add_index(&mut self, view: &View<'_>) -> Result<(), StoreError> {
-        for item in view.subjects.iter().map_err(|e| StoreError::of(view.path, e))? {
-            self.add(item.map_err(|e| StoreError::of(view.path, e))?.0.value());
+/// The tables beside the entries: payloads by place and hash, subjects by place.
+#[derive(Clone, Default)]
+struct Beside {
+    payloads: Sum,
+    subjects: Sum,
+}
+
+impl Beside {
+    /// Adds all that the tables hold.
+    fn add_tables(mut self, view: &View<'_>) -> Result<Beside, StoreError> {
+        let fault = |error: redb::StorageError| StoreError::of(view.path, error);
+        for item in view.payloads.iter().map_err(fault)? {
+            let (place, payload) = item.map_err(fault)?;
+            self.payloads.add((place.value(), blake3::hash(payload.value()).as_bytes()));
         }
-        Ok(())
+        for item in view.subjects.iter().map_err(fault)? {
+            self.subjects.add(item.map_err(fault)?.0.value());
+        }
+        Ok(self)
     }
 }
 
@@ -152,9 +167,9 @@ impl<'v> Walk<'v> {
     fn new(view: &'v View<'v>) -> Result<Walk<'v>, StoreError> {
         let head = view.head()?;
         let last = (0, genesis(&head.ledger));
-        let payloads = Rows::of(view.payloads.range(0..).map_err(|e| StoreError::of(view.path, e))?);
-        let (findings, remembered, subjects) = (Vec::new(), BTreeMap::new(), Sum::default());
-        Ok(Walk { view, head, findings, last, remembered, payloads, subjects })
+        let tree = Tree::new(view, FINDINGS_MAX);
+        let (findings, remembered, beside) = (Vec::new(), BTreeMap::new(), Beside::default());
+        Ok(Walk { view, head, findings, tree, last, remembered, beside })
     }
 
     fn find(&mut self, kind: FindingKind, sequence: impl Into<Option<u64>>, sentence: impl Into<String>) {
@@ -241,25 +256,18 @@ impl<'v> Walk<'v> {
         Ok(NoteKey::new(self.head.ledger, key))
     }
 
-    /// Goes through the entries twice at once: along their chain here, and over their tree in a thread of its own, since
-    /// each is as much work as the other.
+    /// Goes through the entries, and at the same time through what stands beside them, in a thread of its own: that is
+    /// nearly as much work.
     fn entries(&mut self) -> Result<(), StoreError> {
-        let (view, sizes) = (self.view, self.remembered.keys().copied().collect());
-        let mut indexed = self.subjects.clone();
-        let tree = std::thread::scope(|scope| {
-            let tree = scope.spawn(|| {
-                indexed.add_index(view)?;
-                Tree::over(view, &sizes, FINDINGS_MAX)
-            });
+        let (view, nothing) = (self.view, self.beside.clone());
+        let found = std::thread::scope(|scope| {
+            let beside = scope.spawn(|| nothing.add_tables(view));
             let walked = self.chain();
-            let tree = tree.join().unwrap_or_else(|panic| resume_unwind(panic));
-            walked.and(tree)
+            let beside = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
+            walked.and(beside)
         })?;
-        for (place, sentence) in tree.wrong {
+        for (place, sentence) in std::mem::take(&mut self.tree.wrong) {
             self.find(FindingKind::NodeWrong, place, sentence);
-        }
-        for (size, root) in tree.roots {
-            self.remembered.entry(size).and_modify(|known| known.1 = root);
         }
         if self.last.0 != self.head.size {
             let (end, size) = (self.last.0, self.head.size);
@@ -275,14 +283,18 @@ impl<'v> Walk<'v> {
                 "the head bears another hash than the last entry",
             );
         }
-        if tree.root != self.head.root {
+        if self.tree.root() != self.head.root {
             self.find(
                 FindingKind::HeadWrong,
                 self.head.size,
                 "the head bears another root than the entries give",
             );
         }
-        if indexed.sum == self.subjects.sum { Ok(()) } else { self.subjects() }
+        let (ought, are) = (&self.beside, &found);
+        if ought.payloads.sum == are.payloads.sum && ought.subjects.sum == are.subjects.sum {
+            return Ok(());
+        }
+        self.beside()
     }
 
     fn chain(&mut self) -> Result<(), StoreError> {
@@ -290,12 +302,14 @@ impl<'v> Walk<'v> {
         self.remember();
         for item in self.view.entries.iter().map_err(|e| StoreError::of(path, e))? {
             let (place, stored) = item.map_err(|e| StoreError::of(path, e))?;
-            self.entry(place.value(), stored.value())?;
+            self.entry(place.value(), stored.value());
+            self.tree.push(place.value(), stored.value())?;
+            self.remember();
         }
         Ok(())
     }
 
-    fn entry(&mut self, place: u64, stored: &[u8]) -> Result<(), StoreError> {
+    fn entry(&mut self, place: u64, stored: &[u8]) {
         if place != self.last.0 + 1 {
             let first = self.last.0 + 1;
             self.find(
@@ -311,14 +325,11 @@ impl<'v> Walk<'v> {
                 let claimed = stored.last_chunk::<32>().copied().unwrap_or_default();
                 self.last = (place, if why == Malformed::Hash { claimed } else { self.last.1 });
             }
-            Ok(entry) => self.sound_entry(place, &entry)?,
+            Ok(entry) => self.sound_entry(place, &entry),
         }
-        self.remember();
-        Ok(())
     }
 
-    fn sound_entry(&mut self, place: u64, entry: &Read<'_>) -> Result<(), StoreError> {
-        let path = self.view.path;
+    fn sound_entry(&mut self, place: u64, entry: &Read<'_>) {
         if entry.sequence != place {
             let sentence = format!("in place of entry {place} stands one with sequence {}", entry.sequence);
             self.find(FindingKind::EntryMisplaced, place, sentence);
@@ -330,23 +341,24 @@ impl<'v> Walk<'v> {
             };
             self.find(FindingKind::ChainBroken, place, sentence);
         }
-        let payload = self.payloads.seek(|key| key.cmp(&place)).map_err(|e| StoreError::of(path, e))?;
-        if payload.is_none_or(|payload| *blake3::hash(payload.value()).as_bytes() != entry.payload_hash) {
-            self.find(FindingKind::PayloadChanged, place, format!("the payload of entry {place} is another"));
-        }
-        self.subjects.add((entry.subject, place));
+        self.beside.payloads.add((place, &entry.payload_hash));
+        self.beside.subjects.add((entry.subject, place));
         self.last = (place, entry.hash);
-        Ok(())
     }
 
-    /// Names the entries to which the index of subjects does not lead.
-    fn subjects(&mut self) -> Result<(), StoreError> {
-        let (view, path) = (self.view, self.view.path);
-        for item in view.entries.iter().map_err(|e| StoreError::of(path, e))? {
-            let (place, stored) = item.map_err(|e| StoreError::of(path, e))?;
+    /// Names the entries beside which something else stands than they say.
+    fn beside(&mut self) -> Result<(), StoreError> {
+        let view = self.view;
+        let fault = |error: redb::StorageError| StoreError::of(view.path, error);
+        for item in view.entries.iter().map_err(fault)? {
+            let (place, stored) = item.map_err(fault)?;
             let (place, Ok(entry)) = (place.value(), Read::from_stored(stored.value())) else { continue };
-            let found = view.subjects.get((entry.subject, place)).map_err(|e| StoreError::of(path, e))?;
-            if found.is_none() {
+            let payload = view.payloads.get(place).map_err(fault)?;
+            if payload.is_none_or(|payload| *blake3::hash(payload.value()).as_bytes() != entry.payload_hash) {
+                let sentence = format!("the payload of entry {place} is another");
+                self.find(FindingKind::PayloadChanged, place, sentence);
+            }
+            if view.subjects.get((entry.subject, place)).map_err(fault)?.is_none() {
                 let sentence = format!("the index of subjects does not lead to entry {place}");
                 self.find(FindingKind::IndexWrong, place, sentence);
             }
@@ -356,7 +368,7 @@ impl<'v> Walk<'v> {
 
     fn remember(&mut self) {
         if let Some(known) = self.remembered.get_mut(&self.last.0) {
-            known.0 = self.last.1;
+            *known = (self.last.1, self.tree.root());
         }
     }
 
