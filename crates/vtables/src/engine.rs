@@ -383,7 +383,7 @@ fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.into_iter().map(|_| Value::Null).collect()
 }
 
-/// The values of a row. By itself it is small enough for all that it calls to be drawn into it.
+/// The values of a row, apart from the loop over rows, so that the compiler weighs the two by themselves.
 #[inline(never)]
 fn read<'r>(row: &'r rusqlite::Row<'_>, count: usize, values: &mut Vec<Value<'r>>) {
     values.extend((0..count).map(|column| row.get_ref(column).map_or(Value::Null, value_of)));

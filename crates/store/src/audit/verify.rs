@@ -256,8 +256,7 @@ impl<'v> Walk<'v> {
         Ok(NoteKey::new(self.head.ledger, key))
     }
 
-    /// Goes through the entries, and at the same time through what stands beside them, in a thread of its own: that is
-    /// nearly as much work.
+    /// Goes through the entries, and at the same time, in a thread of its own, through what stands beside them.
     fn entries(&mut self) -> Result<(), StoreError> {
         let (view, nothing) = (self.view, self.beside.clone());
         let found = std::thread::scope(|scope| {
