@@ -1,8 +1,10 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use collector::Host;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use crate::outside::fixture;
 
@@ -58,7 +60,22 @@ pub(crate) fn machine(pids: &[i64]) -> tempfile::TempDir {
         copy(&Path::new("/proc").join(name), &root.join("proc").join(name));
     }
     copy("/proc/sys/kernel/random/boot_id".as_ref(), &root.join("proc/sys/kernel/random/boot_id"));
+    rest(root);
     directory
+}
+
+/// Sets access times ahead of every change, so that to read it leaves them alone (relatime of mount(8)).
+fn rest(path: &Path) {
+    let now = SystemTime::now();
+    let time = |time: SystemTime| {
+        let since = time.duration_since(UNIX_EPOCH).unwrap();
+        Timespec { tv_sec: since.as_secs() as i64, tv_nsec: 0 }
+    };
+    let times = Timestamps { last_access: time(now + Duration::from_secs(60)), last_modification: time(now) };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+    if path.is_dir() && !path.is_symlink() {
+        fs::read_dir(path).unwrap().for_each(|entry| rest(&entry.unwrap().path()));
+    }
 }
 
 /// The photograph as a machine that tables can read.

@@ -26,7 +26,7 @@ pub use filter::{Case, conformance};
 pub use filter::{Filter, regex};
 pub use host::{Entries, Entry, FileId, Host};
 pub use masking::{MASK, Masked, Masking, mask_arguments, mask_line};
-pub use process::{Process, ProcessCollector, ProcessQuery, ProcessReader, ProcessRecords, Reads};
+pub use process::{OfAll, Process, ProcessCollector, ProcessQuery, ProcessReader, ProcessRecords, Reads};
 pub use process_record::{Exe, Image, Io, Memory, Namespaces, ProcessRecord, Started, Stat, Status};
 #[cfg(target_os = "linux")]
 pub use rtnetlink::{Rtnetlink, RtnetlinkDump};

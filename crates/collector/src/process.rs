@@ -29,6 +29,17 @@ pub enum Reads {
     More,
 }
 
+/// Groups that will be read of every process of a scan, which may then read them together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OfAll {
+    /// The ids of [`Status`], and nothing else of it.
+    pub ids: bool,
+    /// [`Exe`].
+    pub exe: bool,
+    /// See [`ProcessRecord::cmdline`].
+    pub cmdline: bool,
+}
+
 /// What a scan of processes is asked for.
 #[derive(Clone, Debug)]
 pub struct ProcessQuery {
@@ -40,8 +51,8 @@ pub struct ProcessQuery {
     pub reads: Reads,
     /// Whether of [`Status`] the ids alone will be read, which come first and cost half as much.
     pub ids_alone: bool,
-    /// Whether the ids will be read of every process.
-    pub ids_of_all: bool,
+    /// What will be read of every process.
+    pub of_all: OfAll,
     /// Whether the secrets of command lines are masked.
     pub masking: Masking,
     /// The run of the statement.
@@ -53,13 +64,12 @@ impl ProcessQuery {
     pub fn new(host: &Host, table: &'static str, query: &Query, reads: Reads) -> ProcessQuery {
         // `ints` sorts and drops repeats; what is no pid matches nothing.
         let pids = query.ints("pid").map(|pids| pids.iter().filter_map(|p| u32::try_from(*p).ok()).collect());
-        let (ids_alone, ids_of_all) = (false, false);
         ProcessQuery {
             table,
             pids,
             reads,
-            ids_alone,
-            ids_of_all,
+            ids_alone: false,
+            of_all: OfAll::default(),
             masking: host.masking(),
             run: query.run.clone(),
         }
@@ -162,6 +172,13 @@ struct Unseen {
     noted: Mutex<Vec<&'static str>>,
 }
 
+impl Unseen {
+    fn boxed(error: io::Error) -> Box<Unseen> {
+        let reason = (!vanished(&error)).then(|| reason(&error));
+        Box::new(Unseen { reason, noted: Mutex::default() })
+    }
+}
+
 /// One process. Getters take the name of the column that asks, for the note when the value cannot be read.
 ///
 /// Groups are read at different moments: each belongs to this very process, but an execve(2) in between can
@@ -224,6 +241,18 @@ impl Process {
         }
     }
 
+    /// Takes over groups that the scan read ahead. What failed is noted when a getter asks for it.
+    pub fn learn(&self, status: Status, exe: Option<io::Result<Exe>>, cmdline: Option<io::Result<Vec<u8>>>) {
+        let groups = self.groups();
+        let _ = groups.status.set(Ok(status));
+        if let Some(exe) = exe {
+            let _ = groups.exe.set(self.held_exe(exe).map_err(Unseen::boxed));
+        }
+        if let Some(cmdline) = cmdline {
+            let _ = groups.cmdline.set(self.masked(cmdline).map_err(Unseen::boxed));
+        }
+    }
+
     /// Its pid.
     pub fn pid(&self) -> u32 {
         self.pid
@@ -267,15 +296,12 @@ impl Process {
 
     /// The arguments with blanks between them, without their secrets where the query masks.
     pub fn cmdline(&self, column: &'static str) -> Option<&Masked> {
-        let read = |r: &dyn ProcessReader| {
-            self.hold(r.cmdline(self), Vec::len).map(|arguments| r.query().masking.arguments(arguments))
-        };
-        self.see(|g| &g.cmdline, column, read)
+        self.see(|g| &g.cmdline, column, |r| self.masked(r.cmdline(self)))
     }
 
     /// See [`Exe`].
     pub fn exe(&self, column: &'static str) -> Option<&Exe> {
-        self.see(|g| &g.exe, column, |r| self.hold(r.exe(self), |exe| exe.path.len()))
+        self.see(|g| &g.exe, column, |r| self.held_exe(r.exe(self)))
     }
 
     /// See [`Image`].
@@ -338,11 +364,7 @@ impl Process {
         column: &'static str,
         read: impl FnOnce(&dyn ProcessReader) -> io::Result<T>,
     ) -> Option<&T> {
-        let unseen = |error: io::Error| {
-            let reason = (!vanished(&error)).then(|| reason(&error));
-            Box::new(Unseen { reason, noted: Mutex::default() })
-        };
-        match memo(self.groups()).get_or_init(|| read(&*self.reader).map_err(unseen)) {
+        match memo(self.groups()).get_or_init(|| read(&*self.reader).map_err(Unseen::boxed)) {
             Ok(value) => Some(value),
             Err(unseen) => {
                 if let Some(reason) = &unseen.reason {
@@ -370,6 +392,15 @@ impl Process {
     fn note(&self, column: &'static str, reason: String) {
         let query = self.reader.query();
         query.run.note(query.table, column, reason);
+    }
+
+    fn held_exe(&self, read: io::Result<Exe>) -> io::Result<Exe> {
+        self.hold(read, |exe| exe.path.len())
+    }
+
+    fn masked(&self, read: io::Result<Vec<u8>>) -> io::Result<Masked> {
+        let masking = self.reader.query().masking;
+        self.hold(read, Vec::len).map(|arguments| masking.arguments(arguments))
     }
 
     /// Counts what was read. A run that now holds too much ends at its next check.
@@ -459,7 +490,7 @@ mod tests {
             pids: None,
             reads: Reads::More,
             ids_alone: false,
-            ids_of_all: false,
+            of_all: OfAll::default(),
             masking: Masking::On,
             run: run.clone(),
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use collector::{Host, Process, ProcessQuery, Reads, Row, Rows, Table, hidden, int, required, text, unique};
+use collector::{
+    Host, OfAll, Process, ProcessQuery, Reads, Row, Rows, Table, hidden, int, required, text, unique,
+};
 use model::{Extent, Query, ScanError};
 
 use crate::process;
@@ -63,7 +65,7 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Ancestor>, ScanError> {
             pids,
             reads: Reads::Stat,
             ids_alone: true,
-            ids_of_all: false,
+            of_all: OfAll::default(),
             masking,
             run,
         };

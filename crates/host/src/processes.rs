@@ -1,8 +1,8 @@
 //! `processes`: what the machine's process collector gives; on Linux from proc(5).
 
 use collector::{
-    Exe, Host, Process, ProcessQuery, Reads, Rows, Table, elsewhere_int, elsewhere_text, int, key, text,
-    unique,
+    Exe, Host, OfAll, Process, ProcessQuery, Reads, Rows, Table, elsewhere_int, elsewhere_text, int, key,
+    text, unique,
 };
 use model::{Extent, Query, ScanError};
 
@@ -172,6 +172,8 @@ const AFTER_IDS: &[&str] =
     &["resident_size", "total_size", "cap_effective", "tracer_pid", "no_new_privs", "seccomp"];
 
 const IDS: &[&str] = &["uid", "gid", "euid", "egid", "suid", "sgid"];
+const EXE: &[&str] = &["path", "on_disk", "exe_deleted"];
+const CMDLINE: &[&str] = &["cmdline", "cmdline_masked"];
 
 fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
     let reads = match () {
@@ -180,10 +182,14 @@ fn scan(host: &Host, query: &Query) -> Result<Rows<Process>, ScanError> {
         _ => Reads::Pid,
     };
     let ids_alone = !query.uses(AFTER_IDS);
-    let ids_of_all = ids_alone && query.every_row && query.uses(IDS);
+    let of_all = if query.every_row {
+        OfAll { ids: ids_alone && query.uses(IDS), exe: query.uses(EXE), cmdline: query.uses(CMDLINE) }
+    } else {
+        OfAll::default()
+    };
     process::collector(host).scan(ProcessQuery {
         ids_alone,
-        ids_of_all,
+        of_all,
         ..ProcessQuery::new(host, TABLE.name, query, reads)
     })
 }

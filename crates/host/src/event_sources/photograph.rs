@@ -181,7 +181,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use collector::{
-        Masking, ProcessCollector, ProcessQuery, ProcessRecord, ProcessRecords, Reads, Started, Stat,
+        Masking, OfAll, ProcessCollector, ProcessQuery, ProcessRecord, ProcessRecords, Reads, Started, Stat,
     };
     use model::Run;
 
@@ -218,7 +218,7 @@ mod tests {
             pids: None,
             reads: Reads::More,
             ids_alone: true,
-            ids_of_all: false,
+            of_all: OfAll::default(),
             masking: Masking::On,
             run: Run::unlimited(),
         };

@@ -8,7 +8,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use collector::{EventSink, EventSource, Host, ProcessQuery, Reads, SourceError};
+use collector::{EventSink, EventSource, Host, OfAll, ProcessQuery, Reads, SourceError};
 use model::{Capabilities, Run, ScanError};
 
 use super::photograph::Photograph;
@@ -64,7 +64,7 @@ impl ProcessDiff {
             pids: None,
             reads: Reads::More,
             ids_alone: true,
-            ids_of_all: true,
+            of_all: OfAll { ids: true, exe: true, cmdline: false },
             masking: self.host.masking(),
             run,
         };

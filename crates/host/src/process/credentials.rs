@@ -1,5 +1,6 @@
 //! User and group ids of a process from its pidfd (`PIDFD_GET_INFO`, Linux 6.13), which cost a fraction of
-//! `status`: the kernel writes no text.
+//! `status`: the kernel writes no text. And whether the process of a pidfd still runs, which also costs less than
+//! to hold its directory open.
 
 use std::io::ErrorKind;
 use std::sync::OnceLock;
@@ -7,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use collector::Status;
 use pidfd_util::{PidFd, PidFdExt};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, openat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::parse;
+use super::place::Place;
 
 /// Whether, and from whom, credentials are read this way in one scan.
 pub(super) struct Credentials {
@@ -45,11 +48,11 @@ impl Credentials {
         }
     }
 
-    /// The ids of the process whose open directory is `dir`; `None` when `status` has to tell.
-    pub(super) fn of(&self, proc: &OwnedFd, dir: BorrowedFd<'_>, pid: u32) -> Option<Status> {
+    /// The ids of the process whose files are at `place`; `None` when `status` has to tell.
+    pub(super) fn of(&self, proc: &OwnedFd, place: Place<'_>, pid: u32) -> Option<Status> {
         let ids = self.ids(&self.open(proc, pid)?)?;
         // While the process of the directory lives, no other one has its pid: so it was this one's pidfd.
-        accessat(dir, c".", Access::EXISTS, AtFlags::EACCESS).ok()?;
+        place.at(c".", |dir, path| accessat(dir, path, Access::EXISTS, AtFlags::EACCESS)).ok()?;
         Some(ids)
     }
 
@@ -78,6 +81,13 @@ impl Credentials {
     }
 }
 
+/// Whether an open process has not ended: until then, and until it is reaped, no other one has its pid.
+pub(super) fn runs(pidfd: &PidFd) -> bool {
+    // Readable once it has ended (pidfd_open(2)).
+    let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(&mut ended, Some(&Timespec::default())).is_ok_and(|ready| ready == 0)
+}
+
 /// Whether a `/proc` is mounted in this process's own pid namespace: then `NSpid` has no outer pid to tell.
 fn is_own_namespace(proc: &OwnedFd) -> bool {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
@@ -93,29 +103,50 @@ mod tests {
     #![allow(clippy::disallowed_methods, reason = "a test starts the process that it asks about")]
     use super::*;
 
+    fn proc() -> OwnedFd {
+        openat(rustix::fs::CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+    }
+
+    fn dir(proc: &OwnedFd, pid: u32) -> OwnedFd {
+        openat(proc, pid.to_string(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+    }
+
     #[test]
     fn ids_are_those_of_status() {
-        let proc = openat(rustix::fs::CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let proc = proc();
         let own = std::process::id();
-        let dir = openat(&proc, own.to_string(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let dir = dir(&proc, own);
         let credentials = Credentials::new(true);
         let text = std::fs::read("/proc/self/status").unwrap();
-        if let Some(ids) = credentials.of(&proc, rustix::fd::AsFd::as_fd(&dir), own) {
+        if let Some(ids) = credentials.of(&proc, Place::own(&dir), own) {
             assert_eq!(ids, Status { tracer_pid: None, ..parse::status(&text, true) });
         }
     }
 
     #[test]
     fn a_process_that_is_gone_or_of_another_machine_has_none() {
-        let proc = openat(rustix::fs::CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let proc = proc();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
-        let dir = openat(&proc, pid.to_string(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let dir = dir(&proc, pid);
         child.wait().unwrap();
-        let dir = rustix::fd::AsFd::as_fd(&dir);
-        assert_eq!(Credentials::new(true).of(&proc, dir, pid), None);
-        assert_eq!(Credentials::new(false).of(&proc, dir, std::process::id()), None);
+        let place = Place::own(&dir);
+        assert_eq!(Credentials::new(true).of(&proc, place, pid), None);
+        assert_eq!(Credentials::new(false).of(&proc, place, std::process::id()), None);
         // The directory of one process and the pid of another.
-        assert_eq!(Credentials::new(true).of(&proc, dir, std::process::id()), None);
+        assert_eq!(Credentials::new(true).of(&proc, place, std::process::id()), None);
+    }
+
+    #[test]
+    fn a_process_runs_until_it_has_ended() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let Some(pidfd) = Credentials::new(true).open(&proc(), child.id()) else {
+            println!("skipped: needs pidfd_open");
+            return drop((child.kill(), child.wait()));
+        };
+        assert!(runs(&pidfd));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!runs(&pidfd));
     }
 }

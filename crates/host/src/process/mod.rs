@@ -9,6 +9,8 @@ pub(crate) mod fixture;
 #[cfg(target_os = "linux")]
 mod parse;
 #[cfg(target_os = "linux")]
+mod place;
+#[cfg(target_os = "linux")]
 mod procfs;
 #[cfg(any(test, not(target_os = "linux")))]
 mod sysinfo;

@@ -1,9 +1,11 @@
 //! Processes from procfs (proc(5)).
 //!
-//! A pid can be taken by another process between two reads. So a scan that will read more than `stat` opens
-//! the directory `/proc/PID` first and reads through it: once that process is gone, so is all below the
-//! descriptor. Only the row that the scan stands at has its descriptor open; an older row opens the directory
-//! again and believes what it read only when the start time there is still its own.
+//! A pid can be taken by another process between two reads. So a scan that will read more than `stat` holds
+//! the process that it stands at. Either it opens the directory `/proc/PID` first and reads through it: once that
+//! process is gone, so is all below the descriptor. Or, where a pidfd is wanted for the ids of each row, it opens
+//! that alone, reads by pid, and believes what it read while the pidfd tells that the process still runs: until
+//! it is reaped, no other one has its pid. An older row, and one whose process has ended, opens the directory again
+//! and believes what it read only when the start time there is still its own.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;
@@ -18,13 +20,14 @@ use collector::{
 };
 use model::ScanError;
 use pidfd_util::PidFd;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, StatxFlags, openat, readlinkat_raw, statx};
 use rustix::io::Errno;
 use rustix::path::{Arg, DecInt};
 
-use super::credentials::Credentials;
+use super::credentials::{self, Credentials};
 use super::parse;
+use super::place::Place;
 
 /// The largest file of a process that is taken in, in bytes. The arguments and environment of an exec are at
 /// most 6 MiB (`_STK_LIM` of fs/exec.c), but prctl(2) can point at more.
@@ -122,7 +125,7 @@ impl Iterator for Scan {
         if entered.is_none() {
             reader.leave();
         }
-        Some(entered?.map(|(pid, stat)| Process::new(pid, stat, reader.clone())))
+        entered
     }
 }
 
@@ -139,7 +142,7 @@ struct Reader {
     host: Host,
     /// `/proc`, so that paths are short and stay in it.
     proc: OwnedFd,
-    /// The process that the scan stands at, and its open directory.
+    /// The process that the scan stands at.
     current: Mutex<Option<Current>>,
     ticks_per_second: u64,
     credentials: Credentials,
@@ -150,40 +153,58 @@ struct Reader {
 /// The process that a scan stands at.
 struct Current {
     pid: u32,
-    /// Its open directory.
-    dir: OwnedFd,
-    /// The same process, where its ids will be asked for.
-    pidfd: Option<PidFd>,
+    held: Held,
+}
+
+/// What makes sure that files are those of one process.
+enum Held {
+    /// They are below its open directory.
+    Dir(OwnedFd),
+    /// It ran when they had been read.
+    Process(PidFd),
 }
 
 impl Reader {
-    /// Steps to a process: what is known of it at once, or `None` when it is gone.
-    fn enter(&self, pid: u32) -> Option<(u32, Option<Stat>)> {
+    /// Steps to a process; `None` when it is gone.
+    fn enter(self: &Arc<Self>, pid: u32) -> Option<Process> {
+        let found = |stat| Process::new(pid, stat, self.clone());
         // A listed pid is a process; one that the query named can be nothing, or a later thread.
         if self.query.reads == Reads::Pid && !self.keyed {
-            return Some((pid, None));
+            return Some(found(None));
         }
-        let stat = |content: &[u8]| match parse::stat(content, self.ticks_per_second) {
+        let held = match self.query.reads {
+            Reads::More => Some(self.hold(pid).ok()?),
+            Reads::Pid | Reads::Stat => None,
+        };
+        let place = match &held {
+            Some(Held::Dir(dir)) => Place::own(dir),
+            Some(Held::Process(_)) | None => Place::of_pid(&self.proc, pid),
+        };
+        let stat = self.file(place, c"stat", |content| match parse::stat(content, self.ticks_per_second) {
             _ if self.keyed && parse::is_later_thread(content) => Err(Errno::NOENT),
             Some(stat) => Ok(Some(stat)),
             None => Err(Errno::INVAL),
-        };
-        let stat = if self.query.reads == Reads::More {
-            self.dir(pid).and_then(|dir| {
-                // Opened after the directory and before its `stat`: while that answers, no other process has the pid.
-                let pidfd = self.query.ids_of_all.then(|| self.credentials.open(&self.proc, pid)).flatten();
-                let stat = self.file(&dir, c"stat", stat);
-                *self.current() = Some(Current { pid, dir, pidfd });
-                stat
-            })
-        } else {
-            self.file(&self.proc, stat_path(&mut [0; 16], pid), stat)
-        };
-        match stat.and_then(|stat| stat) {
-            Ok(stat) => Some((pid, stat)),
-            Err(Errno::NOENT | Errno::SRCH) => None,
+        });
+        let process = match stat.and_then(|stat| stat) {
+            Ok(stat) => found(stat),
+            Err(Errno::NOENT | Errno::SRCH) => return None,
             // Mounted with hidepid=1, procfs tells that there is a process and nothing else.
-            Err(_) => Some((pid, None)),
+            Err(_) => found(None),
+        };
+        if let Some(Held::Process(pidfd)) = &held {
+            self.read_together(&process, place, pidfd);
+        }
+        *self.current() = held.map(|held| Current { pid, held });
+        Some(process)
+    }
+
+    /// Reads what is wanted of every process. That the kernel still tells ids is the proof that it was this one.
+    fn read_together(&self, process: &Process, place: Place<'_>, pidfd: &PidFd) {
+        let of_all = self.query.of_all;
+        let exe = of_all.exe.then(|| of_image(process, || Ok(self.exe_at(place)?)));
+        let cmdline = of_all.cmdline.then(|| of_image(process, || Ok(self.cmdline_at(place)?)));
+        if let Some(ids) = self.credentials.ids(pidfd) {
+            process.learn(ids, exe, cmdline);
         }
     }
 
@@ -196,26 +217,37 @@ impl Reader {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Holds the process that has a pid now.
+    fn hold(&self, pid: u32) -> rustix::io::Result<Held> {
+        let pidfd = self.query.of_all.ids.then(|| self.credentials.open(&self.proc, pid)).flatten();
+        pidfd.map_or_else(|| self.dir(pid).map(Held::Dir), |pidfd| Ok(Held::Process(pidfd)))
+    }
+
     fn dir(&self, pid: u32) -> rustix::io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(&self.proc, DecInt::new(pid), flags, Mode::empty())
     }
 
     /// Reads something below `/proc/PID` that belongs to this very process.
-    fn late<T>(
-        &self,
-        process: &Process,
-        read: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
-    ) -> io::Result<T> {
+    fn late<T>(&self, process: &Process, read: impl Fn(Place<'_>) -> rustix::io::Result<T>) -> io::Result<T> {
         if let Some(current) = &*self.current()
             && current.pid == process.pid()
         {
-            return Ok(read(current.dir.as_fd())?);
+            match &current.held {
+                Held::Dir(dir) => return Ok(read(Place::own(dir))?),
+                Held::Process(pidfd) => {
+                    let value = read(Place::of_pid(&self.proc, current.pid));
+                    if credentials::runs(pidfd) {
+                        return Ok(value?);
+                    }
+                }
+            }
         }
         let dir = self.dir(process.pid())?;
-        let value = read(dir.as_fd())?;
+        let place = Place::own(&dir);
+        let value = read(place)?;
         let started = |stat: Option<&Stat>| stat.and_then(|stat| stat.start_ticks);
-        let now = self.file(&dir, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
+        let now = self.file(place, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
         match started(process.stat_known()) {
             Some(start) if started(now.as_ref()) == Some(start) => Ok(value),
             _ => Err(Errno::SRCH.into()),
@@ -224,8 +256,13 @@ impl Reader {
 
     /// Hands over the content of a file. What fits in a page takes one read(2): procfs gives less than was
     /// asked for only at the end of such a file.
-    fn file<T>(&self, dir: impl AsFd, name: &CStr, use_it: impl FnOnce(&[u8]) -> T) -> rustix::io::Result<T> {
-        let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    fn file<T>(
+        &self,
+        place: Place<'_>,
+        name: &CStr,
+        use_it: impl FnOnce(&[u8]) -> T,
+    ) -> rustix::io::Result<T> {
+        let file = place.open(name)?;
         let mut page = [MaybeUninit::uninit(); PAGE];
         let (start, rest) = rustix::io::read(&file, &mut page)?;
         if !rest.is_empty() {
@@ -251,8 +288,8 @@ impl Reader {
         }
     }
 
-    fn pieces(&self, dir: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<Vec<u8>> {
-        self.rest(&openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, b"")
+    fn pieces(&self, place: Place<'_>, name: &CStr) -> rustix::io::Result<Vec<u8>> {
+        self.rest(&place.open(name)?, b"")
     }
 
     /// Notes why something could not be read that all rows share.
@@ -260,17 +297,21 @@ impl Reader {
         read.map_err(|error| self.query.run.note(self.query.table, column, reason(&error))).ok()
     }
 
-    fn exe_at(&self, dir: BorrowedFd<'_>) -> rustix::io::Result<Exe> {
-        link(dir, c"exe", |target| match target.strip_suffix(DELETED) {
+    fn cmdline_at(&self, place: Place<'_>) -> rustix::io::Result<Vec<u8>> {
+        self.file(place, c"cmdline", parse::cmdline)
+    }
+
+    fn exe_at(&self, place: Place<'_>) -> rustix::io::Result<Exe> {
+        link(place, c"exe", |target| match target.strip_suffix(DELETED) {
             // A file can bear the kernel's mark as a part of its name.
-            Some(path) if !self.leads_to_image(dir, target) => {
+            Some(path) if !self.leads_to_image(place, target) => {
                 Exe { path: path.to_vec(), deleted: Some(true) }
             }
             _ => Exe { path: target.to_vec(), deleted: Some(false) },
         })
         .or_else(|error| {
             // Nothing there: either the process is gone, or it has just turned into a zombie.
-            let stat = self.file(dir, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
+            let stat = self.file(place, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
             if error == Errno::NOENT && stat.as_ref().is_some_and(has_no_image) {
                 return Ok(Exe::default());
             }
@@ -279,32 +320,27 @@ impl Reader {
     }
 
     /// Whether a path leads to the image, as seen from here or from the process's own root directory.
-    fn leads_to_image(&self, dir: BorrowedFd<'_>, path: &[u8]) -> bool {
-        let Ok((image, links)) = image_at(dir, c"exe", AtFlags::empty()) else { return false };
+    fn leads_to_image(&self, place: Place<'_>, path: &[u8]) -> bool {
+        let Ok((image, links)) = image(place) else { return false };
         let here = self.host.place(Path::new(OsStr::from_bytes(path)));
-        let there = OsString::from_vec([b"root", path].concat());
+        let there = OsString::from_vec(place.path(&[b"root", path].concat()));
         let same = |found: rustix::io::Result<(Image, u32)>| found.is_ok_and(|(found, _)| found == image);
         links > 0
             && (same(image_at(CWD, &*here, AtFlags::SYMLINK_NOFOLLOW))
-                || same(image_at(dir, there, AtFlags::SYMLINK_NOFOLLOW)))
+                || same(image_at(place.dir(), there, AtFlags::SYMLINK_NOFOLLOW)))
     }
 }
 
-/// `PID/stat`.
-fn stat_path(buffer: &mut [u8; 16], pid: u32) -> &CStr {
-    let digits = DecInt::new(pid);
-    let (digits, name) = (digits.as_bytes(), b"/stat\0");
-    let end = digits.len() + name.len();
-    buffer[..digits.len()].copy_from_slice(digits);
-    buffer[digits.len()..end].copy_from_slice(name);
-    CStr::from_bytes_until_nul(buffer).unwrap_or_default()
+/// Hands over where a symbolic link points.
+fn link<T>(place: Place<'_>, name: &CStr, use_it: impl FnOnce(&[u8]) -> T) -> rustix::io::Result<T> {
+    let mut page = [MaybeUninit::uninit(); PAGE];
+    let (target, _) = place.at(name, |dir, path| readlinkat_raw(dir, path, &mut page))?;
+    Ok(use_it(target))
 }
 
-/// Hands over where a symbolic link points.
-fn link<T>(dir: BorrowedFd<'_>, name: &CStr, use_it: impl FnOnce(&[u8]) -> T) -> rustix::io::Result<T> {
-    let mut page = [MaybeUninit::uninit(); PAGE];
-    let (target, _) = readlinkat_raw(dir, name, &mut page)?;
-    Ok(use_it(target))
+/// The image of a process, and how many names it has.
+fn image(place: Place<'_>) -> rustix::io::Result<(Image, u32)> {
+    place.at(c"exe", |dir, path| image_at(dir, path, AtFlags::empty()))
 }
 
 /// The file at a path, and how many names it has. Asks no file server, which could be out of reach.
@@ -324,16 +360,19 @@ fn lacks_image(process: &Process) -> bool {
     process.stat_known().is_some_and(has_no_image)
 }
 
+/// What an image has: nothing is read where there is none.
+fn of_image<T: Default>(process: &Process, read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    if lacks_image(process) { Ok(T::default()) } else { read() }
+}
+
 impl ProcessReader for Reader {
     fn query(&self) -> &ProcessQuery {
         &self.query
     }
 
     fn stat(&self, process: &Process) -> io::Result<Stat> {
-        let path = &mut [0; 16];
-        let stat = self.file(&self.proc, stat_path(path, process.pid()), |content| {
-            parse::stat(content, self.ticks_per_second)
-        })?;
+        let place = Place::of_pid(&self.proc, process.pid());
+        let stat = self.file(place, c"stat", |content| parse::stat(content, self.ticks_per_second))?;
         stat.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not understood"))
     }
 
@@ -356,17 +395,11 @@ impl ProcessReader for Reader {
 
     fn status(&self, process: &Process) -> io::Result<Status> {
         let ids_alone = self.query.ids_alone;
-        if let Some(Current { pid, pidfd: Some(pidfd), .. }) = &*self.current()
-            && *pid == process.pid()
-            && let Some(ids) = self.credentials.ids(pidfd)
-        {
-            return Ok(ids);
-        }
-        self.late(process, |dir| {
-            let known = ids_alone.then(|| self.credentials.of(&self.proc, dir, process.pid())).flatten();
+        self.late(process, |place| {
+            let known = ids_alone.then(|| self.credentials.of(&self.proc, place, process.pid())).flatten();
             match known {
                 Some(ids) => Ok(ids),
-                None => self.file(dir, c"status", |content| parse::status(content, ids_alone)),
+                None => self.file(place, c"status", |content| parse::status(content, ids_alone)),
             }
         })
     }
@@ -376,53 +409,47 @@ impl ProcessReader for Reader {
             return Ok(Memory { resident: Some(0), total: Some(0) });
         }
         let page_size = rustix::param::page_size() as u64;
-        self.late(process, |dir| self.file(dir, c"statm", |content| parse::statm(content, page_size)))
+        self.late(process, |place| self.file(place, c"statm", |content| parse::statm(content, page_size)))
     }
 
     fn cmdline(&self, process: &Process) -> io::Result<Vec<u8>> {
-        if lacks_image(process) {
-            return Ok(Vec::new());
-        }
-        self.late(process, |dir| self.file(dir, c"cmdline", parse::cmdline))
+        of_image(process, || self.late(process, |place| self.cmdline_at(place)))
     }
 
     fn exe(&self, process: &Process) -> io::Result<Exe> {
-        if lacks_image(process) {
-            return Ok(Exe::default());
-        }
-        self.late(process, |dir| self.exe_at(dir))
+        of_image(process, || self.late(process, |place| self.exe_at(place)))
     }
 
     fn image(&self, process: &Process) -> io::Result<Image> {
         if lacks_image(process) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        self.late(process, |dir| Ok(image_at(dir, c"exe", AtFlags::empty())?.0))
+        self.late(process, |place| Ok(image(place)?.0))
     }
 
     fn cwd(&self, process: &Process) -> io::Result<Vec<u8>> {
-        self.late(process, |dir| link(dir, c"cwd", <[u8]>::to_vec))
+        self.late(process, |place| link(place, c"cwd", <[u8]>::to_vec))
     }
 
     fn root(&self, process: &Process) -> io::Result<Vec<u8>> {
-        self.late(process, |dir| link(dir, c"root", <[u8]>::to_vec))
+        self.late(process, |place| link(place, c"root", <[u8]>::to_vec))
     }
 
     fn io(&self, process: &Process) -> io::Result<Io> {
-        self.late(process, |dir| self.file(dir, c"io", parse::io))
+        self.late(process, |place| self.file(place, c"io", parse::io))
     }
 
     fn cgroup(&self, process: &Process) -> io::Result<Vec<u8>> {
-        self.late(process, |dir| self.file(dir, c"cgroup", <[u8]>::to_vec))
+        self.late(process, |place| self.file(place, c"cgroup", <[u8]>::to_vec))
     }
 
     fn loginuid(&self, process: &Process) -> io::Result<Option<u32>> {
-        self.late(process, |dir| self.file(dir, c"loginuid", parse::loginuid))
+        self.late(process, |place| self.file(place, c"loginuid", parse::loginuid))
     }
 
     fn namespaces(&self, process: &Process) -> io::Result<Namespaces> {
-        self.late(process, |dir| {
-            let inode = |name| match link(dir, name, parse::namespace) {
+        self.late(process, |place| {
+            let inode = |name| match link(place, name, parse::namespace) {
                 Err(Errno::NOENT) => Ok(None), // this kernel has no such namespace
                 read => read,
             };
@@ -440,17 +467,11 @@ impl ProcessReader for Reader {
     }
 
     fn environ(&self, process: &Process) -> io::Result<Vec<u8>> {
-        if lacks_image(process) {
-            return Ok(Vec::new());
-        }
-        self.late(process, |dir| self.pieces(dir, c"environ"))
+        of_image(process, || self.late(process, |place| self.pieces(place, c"environ")))
     }
 
     fn maps(&self, process: &Process) -> io::Result<Vec<u8>> {
-        if lacks_image(process) {
-            return Ok(Vec::new());
-        }
-        self.late(process, |dir| self.pieces(dir, c"maps"))
+        of_image(process, || self.late(process, |place| self.pieces(place, c"maps")))
     }
 
     fn tty(&self, device: u32) -> Option<String> {
@@ -470,7 +491,7 @@ mod tests {
     use std::process::Command;
     use std::time::{Duration, Instant};
 
-    use collector::{AnyTable, Masked, Masking};
+    use collector::{AnyTable, Masked, Masking, OfAll};
     use model::{Run, Value};
 
     use super::*;
@@ -488,7 +509,7 @@ mod tests {
             pids,
             reads: Reads::More,
             ids_alone: false,
-            ids_of_all: false,
+            of_all: OfAll::default(),
             masking: Masking::Off,
             run,
         };
@@ -679,6 +700,59 @@ mod tests {
         assert_eq!((zombie.exe(""), zombie.cmdline("")), (Some(&Exe::default()), Some(&Masked::default())));
         child.wait().unwrap();
         assert!(live(child.id()).is_none());
+    }
+
+    #[test]
+    fn a_process_that_ends_while_the_scan_stands_at_it_keeps_what_was_read() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let run = Run::unlimited();
+        let query = ProcessQuery {
+            table: "processes",
+            pids: Some(vec![child.id()]),
+            reads: Reads::More,
+            ids_alone: true,
+            of_all: OfAll { ids: true, ..OfAll::default() },
+            masking: Masking::Off,
+            run: run.clone(),
+        };
+        let mut scan = Procfs::new(Host::live()).scan(query).unwrap();
+        let process = scan.next().unwrap().unwrap();
+        let path = process.exe("path").cloned();
+        assert!(path.is_some() && path == live(child.id()).unwrap().exe("").cloned());
+        child.kill().unwrap();
+        // Before it is reaped it can still be asked, and has no arguments any more.
+        while live(child.id()).unwrap().stat("").unwrap().state != Some(b'Z') {
+            std::thread::yield_now();
+        }
+        assert_eq!(process.cmdline("cmdline"), Some(&Masked::default()));
+        child.wait().unwrap();
+        assert!(process.status("uid").is_some() && process.cwd("cwd").is_none());
+        assert_eq!((process.exe("path").cloned(), run.notes()), (path, vec![]));
+    }
+
+    #[test]
+    fn what_is_read_together_is_what_is_read_alone() {
+        let mut child = Command::new("sh").args(["-c", "sleep 60; :", "two words"]).spawn().unwrap();
+        let alone = live(child.id()).unwrap();
+        let query = ProcessQuery {
+            table: "processes",
+            pids: Some(vec![child.id()]),
+            reads: Reads::More,
+            ids_alone: true,
+            of_all: OfAll { ids: true, exe: true, cmdline: true },
+            masking: Masking::Off,
+            run: Run::unlimited(),
+        };
+        let together = Procfs::new(Host::live()).scan(query).unwrap().next().unwrap().unwrap();
+        let ids =
+            |process: &Process| process.status("").map(|s| (s.uid, s.euid, s.suid, s.gid, s.egid, s.sgid));
+        assert!(ids(&together).is_some() && ids(&together) == ids(&alone));
+        assert!(together.exe("").is_some() && together.exe("") == alone.exe(""));
+        assert_eq!(together.cmdline("").map(|c| &*c.text), Some(&b"sh -c sleep 60; : two words"[..]));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was read ahead needs no process any more.
+        assert!(ids(&together).is_some() && together.cmdline("").is_some());
     }
 
     #[test]

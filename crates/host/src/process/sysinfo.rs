@@ -111,7 +111,7 @@ fn state(status: ProcessStatus) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use collector::Masking;
+    use collector::{Masking, OfAll};
     use model::Run;
 
     fn scan(pids: Option<Vec<u32>>, reads: Reads) -> Vec<Process> {
@@ -120,7 +120,7 @@ mod tests {
             pids,
             reads,
             ids_alone: false,
-            ids_of_all: false,
+            of_all: OfAll::default(),
             masking: Masking::On,
             run: Run::unlimited(),
         };
@@ -159,7 +159,7 @@ mod tests {
             pids,
             reads: Reads::More,
             ids_alone: false,
-            ids_of_all: false,
+            of_all: OfAll::default(),
             masking: Masking::On,
             run,
         };
