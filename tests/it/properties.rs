@@ -40,6 +40,8 @@ enum Disguise {
     Upper,
     Lower,
     Longer,
+    /// LIKE and GLOB end at the NUL.
+    Ended,
     Next,
 }
 
@@ -102,8 +104,9 @@ const JUNK: [&str; 20] = [
 
 fn operand() -> impl Strategy<Value = Operand> + Clone {
     use Disguise::*;
-    let disguise =
-        select(vec![AsItIs, AsItIs, AsItIs, AsText, AsReal, AsBlob, Padded, Upper, Lower, Longer, Next]);
+    let disguise = select(vec![
+        AsItIs, AsItIs, AsItIs, AsText, AsReal, AsBlob, Padded, Upper, Lower, Longer, Ended, Next,
+    ]);
     prop_oneof![
         3 => (any::<Index>(), disguise).prop_map(|(index, disguise)| Operand::Known(index, disguise)),
         1 => select(JUNK.to_vec()).prop_map(Operand::Junk),
@@ -223,6 +226,7 @@ fn written(operand: &Operand, values: &[Value<'static>]) -> String {
         Disguise::Upper => format!("upper({value})"),
         Disguise::Lower => format!("lower({value})"),
         Disguise::Longer => format!("{value} || 'x'"),
+        Disguise::Ended => format!("{value} || char(0) || 'x'"),
         Disguise::Next => format!("{value} + 1"),
     }
 }
@@ -242,9 +246,16 @@ fn literal(value: &Value<'_>) -> String {
     }
 }
 
-/// Runs a property over random inputs; the failing input is made small before it is shown.
+/// Runs a property over random inputs, `DAEMONEYE_PROPERTY_TIMES` as many; the failing input is made small before
+/// it is shown.
 fn check<S: Strategy>(cases: u32, strategy: &S, property: impl Fn(S::Value) -> Result<(), String>) {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let times = std::env::var("DAEMONEYE_PROPERTY_TIMES").map_or(1, |times| times.parse().unwrap());
+    let config = Config {
+        cases: cases * times,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
     let run = TestRunner::new(config).run(strategy, |input| property(input).map_err(TestCaseError::fail));
     match run {
         Ok(()) => {}

@@ -638,17 +638,19 @@ impl Cursor<'_> {
             // Without a required column there is no scan at all, so its values are converted here.
             let required = schema.columns[arg.column].required;
             let range = matches!(arg.op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && arg.by == By::Route;
-            let mut take = |value: ValueRef<'_>| match exact(kind, value) {
-                Exact::Value(value) => values.push(value),
-                // A filter compares numbers of both classes as SQLite does; an index or a table need not.
-                Exact::Converted if range && is_number(kind, value) => values.push(match value {
-                    ValueRef::Real(x) => x.into(),
-                    value => Value::Int(value.as_i64().unwrap_or_default()),
-                }),
-                Exact::Null => {}
-                Exact::Converted if required => values.extend(converted(kind, value)),
-                Exact::Converted => convertible = false,
-            };
+            let as_pattern = matches!(arg.op, Op::Like | Op::Glob);
+            let mut take =
+                |value: ValueRef<'_>| match exact(kind, if as_pattern { pattern(value) } else { value }) {
+                    Exact::Value(value) => values.push(value),
+                    // A filter compares numbers of both classes as SQLite does; an index or a table need not.
+                    Exact::Converted if range && is_number(kind, value) => values.push(match value {
+                        ValueRef::Real(x) => x.into(),
+                        value => Value::Int(value.as_i64().unwrap_or_default()),
+                    }),
+                    Exact::Null => {}
+                    Exact::Converted if required => values.extend(converted(kind, value)),
+                    Exact::Converted => convertible = false,
+                };
             if arg.list {
                 let mut list = args.in_values(n).map_err(bridge)?;
                 while let Some(value) = list.next().map_err(bridge)? {
@@ -786,6 +788,19 @@ fn exact(kind: Kind, value: ValueRef<'_>) -> Exact {
     }
 }
 
+/// A value as LIKE and GLOB take it: the bytes of text or a blob, up to the first NUL.
+fn pattern(value: ValueRef<'_>) -> ValueRef<'_> {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => ValueRef::Text(until_nul(bytes)),
+        number => number,
+    }
+}
+
+/// Where SQLite stops reading a pattern, and text as a number.
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 fn is_number(kind: Kind, value: ValueRef<'_>) -> bool {
     matches!((kind, value), (Kind::Int | Kind::Real, ValueRef::Integer(_) | ValueRef::Real(_)))
 }
@@ -793,12 +808,13 @@ fn is_number(kind: Kind, value: ValueRef<'_>) -> bool {
 /// A value as the column's affinity turns it before it is compared; none when it then equals no value of the
 /// column (datatype3.html#type_conversions_prior_to_comparison).
 fn converted(kind: Kind, value: ValueRef<'_>) -> Option<Value<'static>> {
-    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim_ascii().parse::<f64>().ok();
+    let digits = |bytes| std::str::from_utf8(until_nul(bytes)).map(str::trim_ascii).ok();
+    let number = |bytes| digits(bytes)?.parse::<f64>().ok();
     let whole = |x: f64| (x as i64 as f64 == x).then_some(Value::Int(x as i64));
     match (kind, value) {
         (Kind::Int, ValueRef::Real(x)) => whole(x),
         (Kind::Int, ValueRef::Text(bytes)) => {
-            let exact = std::str::from_utf8(bytes).ok()?.trim_ascii().parse::<i64>();
+            let exact = digits(bytes)?.parse::<i64>();
             exact.map_or_else(|_| whole(number(bytes)?), |n| Some(Value::Int(n)))
         }
         (Kind::Real, ValueRef::Integer(n)) => Some(Value::Real(n as f64)),

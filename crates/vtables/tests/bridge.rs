@@ -130,6 +130,21 @@ static NEEDY: Table<Line, Counts> = Table {
     examples: &[],
 };
 
+static NEEDY_PATTERN: Table<Line, Counts> = Table {
+    name: "needy_pattern",
+    about: "Wants a path or a pattern of paths, and knows its own from the bytes alone.",
+    identity: unique(&["path"]),
+    extent: Extent::PerKey { keys: 10, rows: 1 },
+    columns: &[required(pattern(text("path", "", |l: &Line| (&l.path).into())))],
+    scan: |_, query| {
+        let text = |v: &Value<'_>| v.as_text().is_some_and(|text| text.contains(&0));
+        let ended = query.constraints.iter().flat_map(|c| &c.values).any(text);
+        let paths = ["/a/1", "/a/2", "/b/1"].iter().filter(move |_| !ended);
+        Ok(Box::new(paths.map(|path| Ok(Line { path: (*path).to_owned(), text: "" }))))
+    },
+    examples: &[],
+};
+
 static NEEDY_NUMBER: Table<Person, Counts> = Table {
     name: "needy_number",
     about: "Wants a number.",
@@ -177,8 +192,8 @@ static ENDLESS: Table<Person, Counts> = Table {
 
 fn engine() -> (Engine, Counts) {
     let counts = Counts::default();
-    let tables: [&'static dyn AnyTable<Counts>; 7] =
-        [&PERSON, &PERSON_BY_KEY, &LINES, &NEEDY, &NEEDY_NUMBER, &FAULTY, &ENDLESS];
+    let tables: [&'static dyn AnyTable<Counts>; 8] =
+        [&PERSON, &PERSON_BY_KEY, &LINES, &NEEDY, &NEEDY_NUMBER, &NEEDY_PATTERN, &FAULTY, &ENDLESS];
     let route: Arc<dyn Route> = Arc::new(Here::new(tables, counts.clone()));
     (Engine::new(vec![route], Limits::default()).unwrap(), counts)
 }
@@ -288,9 +303,20 @@ fn a_required_column_is_given_by_a_value_of_another_type_too() {
         ("number = 42.0", 1),
         ("number IN ('42', ' 7 ', 'x', 4.5, x'00')", 2),
         ("number = 'x'", 0),
+        ("number = ' 42 ' || char(0) || '7'", 1),
     ] {
         let table = if filter.starts_with("path") { "needy" } else { "needy_number" };
         let sql = format!("SELECT count(*) FROM {table} WHERE {filter}");
+        assert_eq!(ints(&mut engine, &sql), [found], "{filter}");
+    }
+    for (filter, found) in [
+        ("path LIKE CAST('/A/%' AS BLOB)", 2),
+        ("path GLOB CAST('/a/*' AS BLOB)", 2),
+        ("path GLOB CAST('/A/*' AS BLOB)", 0),
+        ("path LIKE '/_/1' || char(0) || 'x'", 2),
+        ("path LIKE 1", 0),
+    ] {
+        let sql = format!("SELECT count(*) FROM needy_pattern WHERE {filter}");
         assert_eq!(ints(&mut engine, &sql), [found], "{filter}");
     }
     let sql = "SELECT count(*) FROM (SELECT '42' AS n UNION ALL SELECT 'x') g JOIN needy_number t ON t.number = g.n";
