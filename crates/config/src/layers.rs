@@ -17,7 +17,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What the names in the environment begin with.
 const PREFIX: &str = "DAEMONEYE_";
 /// Names in the environment that begin so and are no keys.
-const OTHERS: &[&str] = &["DAEMONEYE_CRASH_AT", "DAEMONEYE_CRASH_CYCLES", "DAEMONEYE_NEXT_FORM"];
+const OTHERS: &[&str] =
+    &["DAEMONEYE_CRASH_AT", "DAEMONEYE_CRASH_CYCLES", "DAEMONEYE_NEXT_FORM", "DAEMONEYE_PROPERTY_TIMES"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,10 @@ use crate::StoreError;
 /// Bytes of pages that an open file keeps; redb's own default is 1 GiB.
 const CACHE_BYTES: usize = 8 << 20;
 
+/// The same where a file is gone through once: no page is asked for again, and few that were let go of are quicker
+/// to use for the next ones.
+const CACHE_BYTES_ONCE: usize = 256 << 10;
+
 /// A file of which this much, and more than half, is free is worth a compaction.
 const FREE_BYTES_MIN: u64 = 16 << 20;
 
@@ -65,6 +69,13 @@ pub(crate) fn compact_if_sparse(database: &mut Database, path: &Path) -> Result<
 /// The file for reading, which another program may write to meanwhile.
 pub(crate) fn read_only(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
     builder().open_read_only(path).map_err(|error| StoreError::of(path, error))
+}
+
+/// The same, to go through it once.
+pub(crate) fn read_once(path: &Path) -> Result<ReadOnlyDatabase, StoreError> {
+    let mut builder = builder();
+    builder.set_cache_size(CACHE_BYTES_ONCE);
+    builder.open_read_only(path).map_err(|error| StoreError::of(path, error))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! `docs/ledger-format.md` gives the byte layout, so that a program of somebody else can verify a ledger.
 //! **Invariant:** nothing here changes or deletes an entry.
 
+mod beside;
 mod checkpoint;
 mod entry;
 mod key;
@@ -11,7 +12,6 @@ mod ledger;
 mod merkle;
 mod proof;
 mod reader;
-mod regrown;
 mod verify;
 
 pub use checkpoint::{Checkpoint, NoteKey};

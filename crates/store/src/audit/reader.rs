@@ -32,11 +32,13 @@ pub struct LedgerReader {
 impl LedgerReader {
     /// Opens the ledger in this directory, whether an agent runs or not.
     pub fn open(dir: &Path) -> Result<LedgerReader, StoreError> {
-        LedgerReader::open_file(&dir.join(FILE_NAME))
+        let path = dir.join(FILE_NAME);
+        Ok(LedgerReader { handle: Handle::Own(Arc::new(database::read_only(&path)?)), path: Arc::new(path) })
     }
 
-    pub(super) fn open_file(path: &Path) -> Result<LedgerReader, StoreError> {
-        let handle = Handle::Own(Arc::new(database::read_only(path)?));
+    /// Opens this file to go through it once.
+    pub(super) fn once(path: &Path) -> Result<LedgerReader, StoreError> {
+        let handle = Handle::Own(Arc::new(database::read_once(path)?));
         Ok(LedgerReader { handle, path: Arc::new(path.to_owned()) })
     }
 

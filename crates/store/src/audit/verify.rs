@@ -1,23 +1,28 @@
 //! Whether a ledger is what was written, from its file and from what was kept elsewhere.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use redb::ReadableTable;
 use redb::ReadableTableMetadata;
 
 use super::Head;
+use super::beside::{Beside, Node, Said, Sum};
 use super::checkpoint::{Checkpoint, NoteKey};
 use super::entry::{Hash, LedgerId, Malformed, Read, genesis};
 use super::layout::{View, damaged};
+use super::merkle::{Frontier, leaf_hash};
 use super::reader::LedgerReader;
-use super::regrown::Tree;
 use crate::StoreError;
 
 /// Findings that are told; a file that is wrong all over needs no more.
 const FINDINGS_MAX: usize = 1_000;
+
+/// Entries that are handed over at once to the thread that looks beside them, and how many such batches may wait.
+const SAID_AT_ONCE: usize = 256;
+const SAID_WAITING_MAX: usize = 8;
 
 /// What was kept apart from the ledger's file.
 #[derive(Clone, Debug, Default)]
@@ -98,7 +103,7 @@ pub struct Verdict {
 ///
 /// Damage that leaves no table to walk is [`StoreError::Damaged`].
 pub fn verify(path: &Path, trust: &Trust) -> Result<Verdict, StoreError> {
-    guarded(path, || LedgerReader::open_file(path)?.verify(trust))
+    guarded(path, || LedgerReader::once(path)?.verify(trust))
 }
 
 /// redb asserts what its pages hold, and a hostile file makes an assertion fail.
@@ -118,58 +123,25 @@ struct Walk<'v> {
     view: &'v View<'v>,
     head: Head,
     findings: Vec<Finding>,
-    tree: Tree<'v>,
+    /// The Merkle tree over the entries as they are.
+    tree: Frontier,
     /// Hash of the last entry that was walked, and its place.
     last: (u64, Hash),
     /// Sizes that somebody remembers, with what the entries give for them.
     remembered: BTreeMap<u64, (Hash, Hash)>,
-    /// What ought to stand beside the entries.
-    beside: Beside,
-}
-
-/// Adds up a set, to be compared with another without a lookup for each member. The hash has a key that nobody knows
-/// beforehand, so two sets with one sum are the same but by chance, once in 2^64.
-#[derive(Clone, Default)]
-struct Sum {
-    keyed: RandomState,
-    sum: u64,
-}
-
-impl Sum {
-    fn add(&mut self, member: impl std::hash::Hash) {
-        self.sum = self.sum.wrapping_add(self.keyed.hash_one(member));
-    }
-}
-
-/// The tables beside the entries: payloads by place and hash, subjects by place.
-#[derive(Clone, Default)]
-struct Beside {
-    payloads: Sum,
+    /// What was said by entries and not handed over yet.
+    said: Said,
+    /// What the index of subjects ought to hold.
     subjects: Sum,
-}
-
-impl Beside {
-    /// Adds all that the tables hold.
-    fn add_tables(mut self, view: &View<'_>) -> Result<Beside, StoreError> {
-        let fault = |error: redb::StorageError| StoreError::of(view.path, error);
-        for item in view.payloads.iter().map_err(fault)? {
-            let (place, payload) = item.map_err(fault)?;
-            self.payloads.add((place.value(), blake3::hash(payload.value()).as_bytes()));
-        }
-        for item in view.subjects.iter().map_err(fault)? {
-            self.subjects.add(item.map_err(fault)?.0.value());
-        }
-        Ok(self)
-    }
 }
 
 impl<'v> Walk<'v> {
     fn new(view: &'v View<'v>) -> Result<Walk<'v>, StoreError> {
         let head = view.head()?;
         let last = (0, genesis(&head.ledger));
-        let tree = Tree::new(view, FINDINGS_MAX);
-        let (findings, remembered, beside) = (Vec::new(), BTreeMap::new(), Beside::default());
-        Ok(Walk { view, head, findings, tree, last, remembered, beside })
+        let (findings, remembered, tree) = (Vec::new(), BTreeMap::new(), Frontier::default());
+        let (said, subjects) = (Said::default(), Sum::default());
+        Ok(Walk { view, head, findings, tree, last, remembered, said, subjects })
     }
 
     fn find(&mut self, kind: FindingKind, sequence: impl Into<Option<u64>>, sentence: impl Into<String>) {
@@ -258,15 +230,16 @@ impl<'v> Walk<'v> {
 
     /// Goes through the entries, and at the same time, in a thread of its own, through what stands beside them.
     fn entries(&mut self) -> Result<(), StoreError> {
-        let (view, nothing) = (self.view, self.beside.clone());
-        let found = std::thread::scope(|scope| {
-            let beside = scope.spawn(|| nothing.add_tables(view));
-            let walked = self.chain();
-            let beside = beside.join().unwrap_or_else(|panic| resume_unwind(panic));
-            walked.and(beside)
+        let (view, nothing) = (self.view, self.subjects.clone());
+        let (wrong, indexed) = std::thread::scope(|scope| {
+            let (say, said) = sync_channel(SAID_WAITING_MAX);
+            let beside = scope.spawn(|| Beside::new(view, FINDINGS_MAX)?.compare(said, nothing));
+            let walked = self.chain(say);
+            let found = beside.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            walked.map(|()| found)
         })?;
-        for (place, sentence) in std::mem::take(&mut self.tree.wrong) {
-            self.find(FindingKind::NodeWrong, place, sentence);
+        for Finding { kind, sequence, sentence } in wrong {
+            self.find(kind, sequence, sentence);
         }
         if self.last.0 != self.head.size {
             let (end, size) = (self.last.0, self.head.size);
@@ -289,22 +262,30 @@ impl<'v> Walk<'v> {
                 "the head bears another root than the entries give",
             );
         }
-        let (ought, are) = (&self.beside, &found);
-        if ought.payloads.sum == are.payloads.sum && ought.subjects.sum == are.subjects.sum {
-            return Ok(());
-        }
-        self.beside()
+        if self.subjects.is(&indexed) { Ok(()) } else { self.unindexed() }
     }
 
-    fn chain(&mut self) -> Result<(), StoreError> {
+    fn chain(&mut self, say: SyncSender<Said>) -> Result<(), StoreError> {
         let path = self.view.path;
         self.remember();
         for item in self.view.entries.iter().map_err(|e| StoreError::of(path, e))? {
             let (place, stored) = item.map_err(|e| StoreError::of(path, e))?;
-            self.entry(place.value(), stored.value());
-            self.tree.push(place.value(), stored.value())?;
+            let (place, stored) = (place.value(), stored.value());
+            self.entry(place, stored);
+            let nodes = &mut self.said.nodes;
+            self.tree.push(leaf_hash(stored), |level, index, hash| {
+                nodes.push(Node { place, level, index, hash: *hash });
+                Ok::<_, StoreError>(())
+            })?;
             self.remember();
+            if self.said.nodes.len().max(self.said.payloads.len()) >= SAID_AT_ONCE
+                && say.send(std::mem::take(&mut self.said)).is_err()
+            {
+                // The other thread has met an error, which it tells.
+                return Ok(());
+            }
         }
+        let _ = say.send(std::mem::take(&mut self.said));
         Ok(())
     }
 
@@ -340,23 +321,18 @@ impl<'v> Walk<'v> {
             };
             self.find(FindingKind::ChainBroken, place, sentence);
         }
-        self.beside.payloads.add((place, &entry.payload_hash));
-        self.beside.subjects.add((entry.subject, place));
+        self.said.payloads.push((place, entry.payload_hash));
+        self.subjects.add((entry.subject, place));
         self.last = (place, entry.hash);
     }
 
-    /// Names the entries beside which something else stands than they say.
-    fn beside(&mut self) -> Result<(), StoreError> {
+    /// Names the entries to which the index of subjects does not lead.
+    fn unindexed(&mut self) -> Result<(), StoreError> {
         let view = self.view;
         let fault = |error: redb::StorageError| StoreError::of(view.path, error);
         for item in view.entries.iter().map_err(fault)? {
             let (place, stored) = item.map_err(fault)?;
             let (place, Ok(entry)) = (place.value(), Read::from_stored(stored.value())) else { continue };
-            let payload = view.payloads.get(place).map_err(fault)?;
-            if payload.is_none_or(|payload| *blake3::hash(payload.value()).as_bytes() != entry.payload_hash) {
-                let sentence = format!("the payload of entry {place} is another");
-                self.find(FindingKind::PayloadChanged, place, sentence);
-            }
             if view.subjects.get((entry.subject, place)).map_err(fault)?.is_none() {
                 let sentence = format!("the index of subjects does not lead to entry {place}");
                 self.find(FindingKind::IndexWrong, place, sentence);
