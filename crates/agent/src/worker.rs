@@ -151,6 +151,6 @@ fn run(rule: &Rule, keeper: &Keeper, engine: &mut Engine, timeout: Duration) {
     };
     for raised in keeper.take(reference, record, matches) {
         let alert = raised.alert;
-        tracing::debug!(alert = %alert.id, rule = alert.rule, "an alert was raised");
+        tracing::debug!(alert = %alert.id, rule = &*alert.rule, "an alert was raised");
     }
 }

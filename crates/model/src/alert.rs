@@ -1,5 +1,7 @@
 //! Alerts: what a rule found, told once, with its evidence and what people did about it.
 
+use std::sync::Arc;
+
 use crate::{Severity, Value};
 
 /// Which alert. Replaying the same input gives the same id, so that none is told twice under another name.
@@ -112,23 +114,23 @@ pub struct Evidence {
     pub sections: Vec<(String, Vec<NamedRow>)>,
 }
 
-/// Something a rule found.
+/// Something a rule found. What is of the rule is shared by its alerts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// Which.
     pub id: AlertId,
     /// The rule's id.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The rule's version: the first 16 hexadecimal digits of a BLAKE3 hash over its SQL and dedup.
-    pub rule_version: String,
+    pub rule_version: Arc<str>,
     /// The rule's statement.
-    pub sql: String,
+    pub sql: Arc<str>,
     /// The rule's title.
-    pub title: String,
+    pub title: Arc<str>,
     /// The rule's severity.
     pub severity: Severity,
     /// The rule's tags.
-    pub tags: Vec<String>,
+    pub tags: Arc<[String]>,
     /// Where it is in its life.
     pub state: AlertState,
     /// When it was first found, in ms since 1970. Its dedup window opens here.

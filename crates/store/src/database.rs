@@ -5,11 +5,14 @@
     reason = "the store's own files are no part of the machine that is watched"
 )]
 
+use std::fs::File;
 use std::path::Path;
 
+use redb::backends::FileBackend;
 use redb::{ConcurrencyMode, Database, ReadOnlyDatabase};
 
 use crate::StoreError;
+use crate::gathering::Gathering;
 
 /// Bytes of pages that an open file keeps; redb's own default is 1 GiB.
 const CACHE_BYTES: usize = 8 << 20;
@@ -29,20 +32,28 @@ fn builder() -> redb::Builder {
 
 /// The file for writing, made if it is not there.
 pub(crate) fn create(path: &Path) -> Result<Database, StoreError> {
-    builder().create(path).map_err(|error| StoreError::of(path, error))
+    writing(&builder(), path)
+}
+
+fn writing(builder: &redb::Builder, path: &Path) -> Result<Database, StoreError> {
+    let open = || -> Result<Database, redb::Error> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(builder.create_with_backend(Gathering::over(FileBackend::new(file)?))?)
+    };
+    open().map_err(|error| StoreError::of(path, error))
 }
 
 /// The same after a look at every page, so that what was altered is an error now and no surprise later.
 pub(crate) fn create_checked(path: &Path) -> Result<Database, StoreError> {
     let mut builder = builder();
     builder.set_check_integrity_on_open(true);
-    builder.create(path).map_err(|error| StoreError::of(path, error))
+    writing(&builder, path)
 }
 
 /// The same over a storage of another kind, such as one that fails.
 #[cfg(test)]
 pub(crate) fn over(backend: impl redb::StorageBackend, path: &Path) -> Result<Database, StoreError> {
-    builder().create_with_backend(backend).map_err(|error| StoreError::of(path, error))
+    builder().create_with_backend(Gathering::over(backend)).map_err(|error| StoreError::of(path, error))
 }
 
 /// Gives free pages back to the file system where they are most of the file; whether any were.

@@ -118,7 +118,7 @@ pub(super) mod tests {
             sql: "SELECT 1".into(),
             title: "A title".into(),
             severity: Severity::High,
-            tags: vec!["attack.t1".into()],
+            tags: ["attack.t1".into()].into(),
             state: AlertState::New,
             first_ms: 1_000,
             last_ms: 1_000,

@@ -733,7 +733,14 @@ mod tests {
     #[test]
     fn what_is_read_together_is_what_is_read_alone() {
         let mut child = Command::new("sh").args(["-c", "sleep 60; :", "two words"]).spawn().unwrap();
-        let alone = live(child.id()).unwrap();
+        // In the middle of an exec a process has no arguments yet.
+        let alone = loop {
+            let process = live(child.id()).unwrap();
+            if process.cmdline("") != Some(&Masked::default()) {
+                break process;
+            }
+            std::thread::yield_now();
+        };
         let query = ProcessQuery {
             table: "processes",
             pids: Some(vec![child.id()]),

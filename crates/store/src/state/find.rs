@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Rule, Severity};
 use redb::WriteTransaction;
@@ -22,12 +22,12 @@ pub(crate) const AGENT: &str = "agent";
 /// The facts of a rule that alerts are made of.
 #[derive(Clone, Debug)]
 pub struct RuleRef {
-    id: String,
-    version: String,
-    sql: String,
-    title: String,
+    id: Arc<str>,
+    version: Arc<str>,
+    sql: Arc<str>,
+    title: Arc<str>,
     severity: Severity,
-    tags: Vec<String>,
+    tags: Arc<[String]>,
     window_ms: i64,
 }
 
@@ -35,12 +35,12 @@ impl RuleRef {
     /// Those of a rule.
     pub fn of(rule: &Rule) -> RuleRef {
         RuleRef {
-            id: rule.id.clone(),
-            version: super::rules::version(rule),
-            sql: rule.sql.clone(),
-            title: rule.title.clone(),
+            id: rule.id.as_str().into(),
+            version: super::rules::version(rule).into(),
+            sql: rule.sql.as_str().into(),
+            title: rule.title.as_str().into(),
             severity: rule.severity,
-            tags: rule.tags.clone(),
+            tags: rule.tags.as_slice().into(),
             window_ms: i64::try_from(rule.dedup.window.as_millis()).unwrap_or(i64::MAX),
         }
     }
@@ -278,37 +278,40 @@ fn alerts<'m>(
     matches: impl ExactSizeIterator<Item = Cow<'m, Match>>,
     sinks: &BTreeSet<String>,
 ) -> Inner<Vec<Raised>> {
-    let mut raised: Vec<Raised> = Vec::new();
     if matches.len() == 0 {
-        return Ok(raised);
+        return Ok(Vec::new());
     }
+    let matches: Vec<(Cow<'m, Match>, [u8; 32])> = matches
+        .map(|found| {
+            let place = rule.place(&found.key);
+            (found, place)
+        })
+        .collect();
+    let open = open_windows(txn, rule, &matches)?;
     // Counts are added up before they are written; the order of new alerts is that of the matches.
     let mut counted: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
     let mut fresh: HashMap<[u8; 32], usize> = HashMap::with_capacity(matches.len());
-    let mut places: Vec<u32> = Vec::new();
-    windows::writing(txn, |windows| {
-        for found in matches {
-            let place = rule.place(&found.key);
-            if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].alert) {
-                let window = Window { alert: 0, first_ms: alert.first_ms, end_ms: alert.window_end_ms };
-                if window.holds(found.time_ms) {
-                    alert.count += found.count;
-                    alert.last_ms = alert.last_ms.max(found.time_ms);
-                    continue;
-                }
-            } else if let Some(window) = windows.newest(rule, &found.key, &place)?
-                && window.holds(found.time_ms)
-            {
-                let (count, last) = counted.entry(window.alert).or_insert((0, found.time_ms));
-                (*count, *last) = (*count + found.count, (*last).max(found.time_ms));
+    let mut places: Vec<u32> = Vec::with_capacity(matches.len());
+    let mut raised: Vec<Raised> = Vec::with_capacity(matches.len());
+    for ((found, place), window) in matches.into_iter().zip(open) {
+        if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].alert) {
+            let window = Window { alert: 0, first_ms: alert.first_ms, end_ms: alert.window_end_ms };
+            if window.holds(found.time_ms) {
+                alert.count += found.count;
+                alert.last_ms = alert.last_ms.max(found.time_ms);
                 continue;
             }
-            fresh.insert(place, raised.len());
-            places.push(lookup::of_place(&place));
-            raised.push(Raised { alert: rule.alert(found.into_owned()) });
+        } else if let Some(window) = window
+            && window.holds(found.time_ms)
+        {
+            let (count, last) = counted.entry(window.alert).or_insert((0, found.time_ms));
+            (*count, *last) = (*count + found.count, (*last).max(found.time_ms));
+            continue;
         }
-        Ok(())
-    })?;
+        fresh.insert(place, raised.len());
+        places.push(lookup::of_place(&place));
+        raised.push(Raised { alert: rule.alert(found.into_owned()) });
+    }
     if !counted.is_empty() {
         let (mut tallies, alerts) = (txn.open_table(schema::TALLIES)?, txn.open_table(schema::ALERTS)?);
         for (n, (count, last)) in counted {
@@ -326,6 +329,26 @@ fn alerts<'m>(
     Ok(raised)
 }
 
+/// The newest window of each match's place, if it has one.
+fn open_windows(
+    txn: &WriteTransaction,
+    rule: &RuleRef,
+    matches: &[(Cow<'_, Match>, [u8; 32])],
+) -> Inner<Vec<Option<Window>>> {
+    // In the order of their hashes, which is that of the runs that they are looked for in.
+    let mut in_order: Vec<usize> = (0..matches.len()).collect();
+    in_order.sort_unstable_by_key(|n| lookup::of_place(&matches[*n].1));
+    let mut open: Vec<Option<Window>> = matches.iter().map(|_| None).collect();
+    windows::writing(txn, |windows| {
+        for n in in_order {
+            let (found, place) = &matches[n];
+            open[n] = windows.newest(rule, &found.key, place)?;
+        }
+        Ok(())
+    })?;
+    Ok(open)
+}
+
 /// Notes the run, and moves the rule's watermark.
 fn note(txn: &WriteTransaction, rule: &RuleRef, run: &RunRecord, findings: u64, raised: u64) -> Inner<()> {
     let mut rules = txn.open_table(schema::RULES)?;
@@ -341,7 +364,7 @@ fn note(txn: &WriteTransaction, rule: &RuleRef, run: &RunRecord, findings: u64, 
     put(&mut rules, rule.id(), &state)?;
     let record = RunV1 {
         number: state.runs,
-        version: rule.version.clone(),
+        version: rule.version.to_string(),
         started_ms: run.started_ms,
         elapsed_us: run.elapsed_us,
         rows: run.rows,

@@ -78,6 +78,24 @@ fn entries(bytes: &[u8]) -> &[[u8; ENTRY_BYTES]] {
     bytes.as_chunks().0
 }
 
+/// How many entries of a run lie before `least`. Hashes lie evenly, so its place is looked for near where it would be
+/// if they lay quite so.
+fn first_at_least(run: &[[u8; ENTRY_BYTES]], least: u64) -> usize {
+    let is_before = |entry: &[u8; ENTRY_BYTES]| u64::from_le_bytes(*entry) < least;
+    let guess = ((run.len() as u64 * (least >> PLACE_BITS)) >> 32) as usize;
+    let (mut from, mut to, mut step) = (guess, guess, 16);
+    while from > 0 && !is_before(&run[from - 1]) {
+        from = from.saturating_sub(step);
+        step *= 2;
+    }
+    step = 16;
+    while to < run.len() && is_before(&run[to]) {
+        to = (to + step).min(run.len());
+        step *= 2;
+    }
+    from + run[from..to].partition_point(is_before)
+}
+
 fn put(table: &mut Runs<'_>, first: u64, run: &[u64]) -> Inner<()> {
     let mut bytes = Vec::with_capacity(run.len() * ENTRY_BYTES);
     run.iter().for_each(|entry| bytes.extend_from_slice(&entry.to_le_bytes()));
@@ -178,7 +196,7 @@ impl<'t> Lookup<'t> {
     fn newest_first(&self, hash: Hash) -> impl Iterator<Item = u64> {
         self.runs.iter().rev().flat_map(move |(first, run)| {
             let run = entries(run.value());
-            let from = run.partition_point(|entry| u64::from_le_bytes(*entry) < hash.least());
+            let from = first_at_least(run, hash.least());
             let is_it = move |entry: &u64| entry >> PLACE_BITS == u64::from(hash.hash);
             let found = run[from..].iter().map(|entry| u64::from_le_bytes(*entry)).take_while(is_it);
             let mut found: Vec<u64> = found.filter_map(|entry| hash.place(entry)).collect();
@@ -225,6 +243,28 @@ mod tests {
     fn hashes(n: u64) -> [Hash; 3] {
         let hash = (n.wrapping_mul(0x9E37_79B9) % 97) as u32 * 40_000_000;
         [0, 1, 2].map(|kind| Hash { hash: hash.wrapping_add(u32::from(kind) % 2), kind })
+    }
+
+    #[test]
+    fn a_place_in_a_run_is_found_however_its_hashes_lie() {
+        let even: Vec<u64> = (0..5_000u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
+        let runs = [
+            vec![],
+            vec![7],
+            even,
+            vec![3; 900],
+            (0..900).collect(),
+            (0..900).map(|n| u64::MAX - n).collect(),
+        ];
+        for mut run in runs {
+            run.sort_unstable();
+            let bytes: Vec<[u8; ENTRY_BYTES]> = run.iter().map(|entry| entry.to_le_bytes()).collect();
+            let near =
+                run.iter().flat_map(|entry| [entry.saturating_sub(1), *entry, entry.saturating_add(1)]);
+            for least in near.chain([0, 1 << 40, 1 << 63, u64::MAX]) {
+                assert_eq!(first_at_least(&bytes, least), run.partition_point(|entry| *entry < least));
+            }
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn raise(
     lookup::note(&mut txn.open_table(schema::LOOKUP)?, hashes)?;
     let by_time = numbered().map(|(n, alert)| (alert.first_ms, n));
     fill(&mut txn.open_table(schema::BY_TIME)?, by_time.collect())?;
-    let by_rule = numbered().map(|(n, alert)| (alert.rule.as_str(), alert.first_ms, n));
+    let by_rule = numbered().map(|(n, alert)| (&*alert.rule, alert.first_ms, n));
     fill(&mut txn.open_table(schema::BY_RULE)?, by_rule.collect())?;
     let by_state = numbered().map(|(n, alert)| (alert.state as u8, alert.first_ms, n));
     fill(&mut txn.open_table(schema::BY_STATE)?, by_state.collect())?;

@@ -291,12 +291,12 @@ impl AlertV1 {
         let (severity, tally) = (self.severity(), tally.unwrap_or_else(|| self.head.tally()));
         Alert {
             id: AlertId(self.head.id),
-            rule: self.rule,
-            rule_version: self.rule_version,
-            sql: self.sql,
-            title: self.title,
+            rule: self.rule.into(),
+            rule_version: self.rule_version.into(),
+            sql: self.sql.into(),
+            title: self.title.into(),
             severity,
-            tags: self.tags,
+            tags: self.tags.into(),
             state: tally.state(),
             first_ms: self.head.first_ms,
             last_ms: tally.last_ms,

@@ -158,7 +158,7 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
         tallies.remove(n)?;
         by_time.remove((time, n))?;
         by_state.remove((alert.state as u8, time, n))?;
-        by_rule.remove((alert.rule.as_str(), time, n))?;
+        by_rule.remove((&*alert.rule, time, n))?;
         hashes.push((Hash::of_id(&head.id), n));
         let key = alert.start_key().and_then(|key| key.as_text());
         hashes.extend(key.map(|key| (Hash::of_start_key(key), n)));

@@ -170,7 +170,7 @@ fn the_indexes_find_what_a_full_read_finds() {
     assert_eq!(every.len(), 600);
     assert!(every.is_sorted_by_key(|alert| alert.first_ms));
     let by_rule = AlertFilter { rules: vec!["a".into()], ..AlertFilter::default() };
-    assert!(reader.alerts(&by_rule).map(Result::unwrap).all(|a| a.rule == "a"));
+    assert!(reader.alerts(&by_rule).map(Result::unwrap).all(|a| &*a.rule == "a"));
     assert_eq!(reader.alerts(&by_rule).count(), 300);
     let by_state =
         AlertFilter { states: vec![AlertState::New, AlertState::Closed], ..AlertFilter::default() };

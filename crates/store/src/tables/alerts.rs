@@ -17,8 +17,8 @@ pub(crate) static TABLE: Table<AlertRow, StateReader> = Table {
         key(text("id", "The alert's id, 32 hexadecimal digits.", |a| (&a.id).into())),
         int("time", "When it was first found, in seconds since 1970.", |a| seconds(a.alert.first_ms).into()),
         text("severity", "`low`, `medium`, `high` or `critical`.", |a| a.alert.severity.name().into()),
-        text("title", "What was found, in one line.", |a| (&a.alert.title).into()),
-        key(text("rule", "The rule's id.", |a| (&a.alert.rule).into())),
+        text("title", "What was found, in one line.", |a| a.alert.title.as_ref().into()),
+        key(text("rule", "The rule's id.", |a| a.alert.rule.as_ref().into())),
         key(text("state", "`new`, `acknowledged`, `closed` or `reopened`.", |a| a.alert.state.name().into())),
         int("count", "Findings that it stands for.", |a| a.alert.count.into()),
         int("last_time", "When it was last found, in seconds since 1970.", |a| {
@@ -38,9 +38,9 @@ pub(crate) static TABLE: Table<AlertRow, StateReader> = Table {
         }),
         text("tags", "The rule's tags, with commas between them.", |a| a.alert.tags.join(",").into()),
         text("rule_version", "The rule's version: a hash over its SQL and dedup.", |a| {
-            (&a.alert.rule_version).into()
+            a.alert.rule_version.as_ref().into()
         }),
-        text("sql", "The rule's statement.", |a| (&a.alert.sql).into()),
+        text("sql", "The rule's statement.", |a| a.alert.sql.as_ref().into()),
     ],
     scan,
     examples: &[
