@@ -51,7 +51,8 @@ impl Credentials {
     /// The ids of the process whose files are at `place`; `None` when `status` has to tell.
     pub(super) fn of(&self, proc: &OwnedFd, place: Place<'_>, pid: u32) -> Option<Status> {
         let ids = self.ids(&self.open(proc, pid)?)?;
-        // While the process of the directory lives, no other one has its pid: so it was this one's pidfd.
+        // While the process of the directory lives, no other one has its pid: so it was this one's pidfd. (Of a place
+        // that goes by the pid this says nothing: there the caller asks the pidfd that it holds.)
         place.at(c".", |dir, path| accessat(dir, path, Access::EXISTS, AtFlags::EACCESS)).ok()?;
         Some(ids)
     }

@@ -173,7 +173,12 @@ impl Reader {
             return Some(found(None));
         }
         let held = match self.query.reads {
-            Reads::More => Some(self.hold(pid).ok()?),
+            Reads::More => match self.hold(pid) {
+                Ok(held) => Some(held),
+                Err(Errno::NOENT | Errno::SRCH) => return None,
+                // It is there, and no more can be told of it.
+                Err(_) => return Some(found(None)),
+            },
             Reads::Pid | Reads::Stat => None,
         };
         let place = match &held {
@@ -530,6 +535,16 @@ mod tests {
         let query = query(&TABLE, &["pid", "name"], None);
         assert_eq!(rows(&TABLE, &machine.host(), &query), [[Value::Int(7), Value::Null]]);
         assert_eq!(query.run.notes()[0].column, "name");
+    }
+
+    #[test]
+    fn a_process_whose_directory_cannot_be_opened_keeps_its_row() {
+        let machine = Machine::new();
+        machine.stat(7, &stat(7, 1, 250, 0, 17));
+        machine.write("proc/8", b"");
+        let query = query(&TABLE, &["pid", "cwd"], None);
+        let rows = rows(&TABLE, &machine.host(), &query);
+        assert_eq!(rows, [[Value::Int(7), Value::Null], [Value::Int(8), Value::Null]]);
     }
 
     #[test]

@@ -33,13 +33,16 @@ impl LedgerReader {
     /// Opens the ledger in this directory, whether an agent runs or not.
     pub fn open(dir: &Path) -> Result<LedgerReader, StoreError> {
         let path = dir.join(FILE_NAME);
-        Ok(LedgerReader { handle: Handle::Own(Arc::new(database::read_only(&path)?)), path: Arc::new(path) })
+        Ok(LedgerReader::of(database::read_only(&path)?, &path))
     }
 
     /// Opens this file to go through it once.
     pub(super) fn once(path: &Path) -> Result<LedgerReader, StoreError> {
-        let handle = Handle::Own(Arc::new(database::read_once(path)?));
-        Ok(LedgerReader { handle, path: Arc::new(path.to_owned()) })
+        Ok(LedgerReader::of(database::read_once(path)?, path))
+    }
+
+    fn of(database: ReadOnlyDatabase, path: &Path) -> LedgerReader {
+        LedgerReader { handle: Handle::Own(Arc::new(database)), path: Arc::new(path.to_owned()) }
     }
 
     pub(super) fn sharing(database: Arc<Database>, path: &Path) -> LedgerReader {
