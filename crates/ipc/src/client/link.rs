@@ -220,10 +220,25 @@ impl Link {
         };
         drop(writing);
         written.map_err(|error| {
-            let why = format!("it takes no requests: {error}");
-            self.die(&why);
-            self.lost(why)
+            if has_gone(&error) {
+                self.read_to_the_end();
+            }
+            self.die(&format!("it takes no requests: {error}"));
+            self.dead().unwrap_or_else(|| self.lost(error.to_string()))
         })
+    }
+
+    /// Reads what a peer sent before it closed its end: the last of that is why it did.
+    fn read_to_the_end(&self) {
+        let began = Instant::now();
+        while self.is_alive() && began.elapsed() < self.timing.silence_max {
+            self.take_turn(lock(&self.state));
+        }
+    }
+
+    /// The error of a connection that is of no use any more.
+    fn dead(&self) -> Option<ScanError> {
+        lock(&self.state).dead.as_ref().map(|dead| self.lost(&dead.why))
     }
 
     /// Drops the answers of a request.
@@ -272,23 +287,26 @@ impl Link {
             if let Some(dead) = &state.dead {
                 return Err(self.lost(&dead.why));
             }
-            if state.reading {
-                let every = self.timing.poll_every;
-                drop(self.changed.wait_timeout(state, every).unwrap_or_else(PoisonError::into_inner));
-            } else {
-                state.reading = true;
-                drop(state);
-                let turn = Turn(self);
-                let read = self.read();
-                drop(turn);
-                if let Err(error) = read {
-                    self.die(&error.to_string());
-                    continue;
-                }
+            if self.take_turn(state) {
+                check()?;
+                self.listen()?;
             }
-            check()?;
-            self.listen()?;
         }
+    }
+
+    /// Reads a frame, or waits for a moment while another thread does; whether the connection still serves.
+    fn take_turn(&self, mut state: MutexGuard<'_, State>) -> bool {
+        if state.reading {
+            let every = self.timing.poll_every;
+            drop(self.changed.wait_timeout(state, every).unwrap_or_else(PoisonError::into_inner));
+            return true;
+        }
+        state.reading = true;
+        drop(state);
+        let turn = Turn(self);
+        let read = self.read();
+        drop(turn);
+        read.inspect_err(|error| self.die(&error.to_string())).is_ok()
     }
 
     /// Reads one frame, if one comes, and puts it where it belongs.
@@ -341,6 +359,12 @@ impl Link {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a write failed because the peer closed its end.
+fn has_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | ConnectionAborted)
 }
 
 fn malformed(why: &str) -> FrameError {

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ipc::proto::{self, answer, request};
@@ -456,6 +456,26 @@ fn a_collector_that_breaks_the_rules_loses_its_client() {
         assert!(lost.to_string().contains(why), "{lost} for {why}");
         assert!(!client.is_alive());
     }
+}
+
+#[test]
+fn who_asks_a_collector_that_has_gone_is_told_its_last_words() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let said = gone.clone();
+    let client = fake(move |raw| {
+        let reason = proto::Refused { reason: "it goes to bed".into() };
+        raw.write(&answer_frame(1, numbers(3)));
+        raw.write(&answer_frame(0, answer::Body::Refused(reason)));
+        raw.stream.shutdown();
+        said.store(true, Ordering::Release);
+    });
+    let query = Query::all(client.tables()[0].clone(), run(SOON));
+    let _begun = client.scan("t", &query).unwrap();
+    wait_until("it has gone", || gone.load(Ordering::Acquire));
+    // The first to ask writes into a closed connection, and nobody has read yet what came over it.
+    let lost = client.scan("t", &query).err().unwrap();
+    assert!(lost.to_string().contains("it goes to bed"), "{lost}");
+    assert!(!client.is_alive());
 }
 
 #[test]
