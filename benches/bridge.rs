@@ -19,7 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use model::{Extent, Value};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use vtables::{Engine, Here, Limits, Options, OutputColumn, Route, Sink};
+use vtables::{Engine, Here, Limits, Options, OutputColumn, Route, Sink, testing};
 
 const ROWS: usize = 10_000;
 
@@ -130,6 +130,11 @@ fn in_memory() -> Connection {
 
 /// Reads them into the same values and the same sink as the engine does, so that only the table differs.
 fn run_in_memory(connection: &Connection, sql: &str) {
+    testing::run(connection, sql, black_box(&mut Discard)).unwrap();
+}
+
+/// Reads them as a program would that has rusqlite alone.
+fn run_by_rusqlite(connection: &Connection, sql: &str) {
     let mut statement = connection.prepare_cached(sql).unwrap();
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
@@ -205,6 +210,7 @@ fn ratios(_: &mut Criterion<support::CpuTime>) {
         &mut [
             ("in-memory SQLite table", &mut || run_in_memory(&connection, TWELVE)),
             ("bridge", &mut || run(&mut a, TWELVE)),
+            ("in-memory table, by rusqlite", &mut || run_by_rusqlite(&connection, TWELVE)),
         ],
     );
     support::compare(

@@ -14,7 +14,7 @@ use rusqlite::limits::Limit as SqliteLimit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, Statement};
 
-use crate::bridge::{self, Planning, Shared};
+use crate::bridge::{self, Planning, Results, Shared};
 use crate::estimate::{self, Estimate};
 use crate::functions::{self, Clock};
 use crate::guard::{self, Checked};
@@ -327,9 +327,9 @@ impl Declared {
         let columns = output_columns(&statement);
         let output = |error: io::Error| SqlError::new(ErrorKind::Output(error.kind()), error.to_string());
         let mut given = 0;
-        let mut rows = statement.raw_query();
-        let count = columns.len();
-        let mut buffer = Vec::with_capacity(count);
+        let mut rows = Results::new(&self.connection, &mut statement)
+            .map_err(|error| SqlError::new(ErrorKind::Internal, error.to_string()))?;
+        let mut buffer = Vec::with_capacity(columns.len());
         loop {
             let row = match rows.next() {
                 Ok(row) => row,
@@ -352,7 +352,7 @@ impl Declared {
             given += 1;
             add(&scope.steps, 1);
             let mut values: Vec<Value<'_>> = std::mem::take(&mut buffer);
-            read(row, count, &mut values);
+            row.read(&mut values).map_err(|error| run_error(error, scope))?;
             sink.sink.row(&values).map_err(output)?;
             buffer = recycled(values);
         }
@@ -378,26 +378,9 @@ impl Sink for Collected {
 }
 
 /// The same allocation without values, free for those of another lifetime.
-fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
+pub(crate) fn recycled<'b>(mut values: Vec<Value<'_>>) -> Vec<Value<'b>> {
     values.clear();
     values.into_iter().map(|_| Value::Null).collect()
-}
-
-/// The values of a row, apart from the loop over rows, so that the compiler weighs the two by themselves.
-#[inline(never)]
-fn read<'r>(row: &'r rusqlite::Row<'_>, count: usize, values: &mut Vec<Value<'r>>) {
-    values.extend((0..count).map(|column| row.get_ref(column).map_or(Value::Null, value_of)));
-}
-
-#[inline(always)]
-fn value_of(value: ValueRef<'_>) -> Value<'_> {
-    match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(n) => Value::Int(n),
-        ValueRef::Real(x) => Value::Real(x),
-        ValueRef::Text(bytes) => Value::Text(bytes.into()),
-        ValueRef::Blob(bytes) => Value::Blob(bytes.into()),
-    }
 }
 
 /// The tables of all routes and of the engine itself, each with the route that serves it, by name.

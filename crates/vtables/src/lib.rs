@@ -37,3 +37,24 @@ pub use sample::{Sample, SampleError};
 pub fn functions() -> impl Iterator<Item = &'static Function> {
     functions::FUNCTIONS.iter()
 }
+
+/// For benches.
+pub mod testing {
+    use std::io;
+
+    use crate::{Sink, bridge, engine};
+
+    /// Hands the rows of a statement to a sink as an engine does, whatever its tables are.
+    pub fn run(connection: &rusqlite::Connection, sql: &str, sink: &mut dyn Sink) -> io::Result<()> {
+        let mut statement = connection.prepare_cached(sql).map_err(io::Error::other)?;
+        let mut rows = bridge::Results::new(connection, &mut statement).map_err(io::Error::other)?;
+        let mut buffer = Vec::new();
+        while let Some(row) = rows.next().map_err(io::Error::other)? {
+            let mut values = std::mem::take(&mut buffer);
+            row.read(&mut values).map_err(io::Error::other)?;
+            sink.row(&values)?;
+            buffer = engine::recycled(values);
+        }
+        Ok(())
+    }
+}

@@ -280,6 +280,57 @@ fn an_or_of_scans_loses_and_doubles_no_row() {
 }
 
 #[test]
+fn values_of_each_kind_come_back_as_they_are() {
+    let (mut engine, _) = engine();
+    let sql = "SELECT -9223372036854775808, 0.5, 'naïve', '', x'', x'00ff', NULL, 'a' || char(0) || 'b', -0.0, \
+        9e999, CAST(x'ff' AS TEXT), zeroblob(3), substr('abc', 2), printf('%s', 12)";
+    let text = |bytes: &[u8]| Value::Text(bytes.to_vec().into());
+    let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec().into());
+    let wanted = vec![
+        Value::Int(i64::MIN),
+        Value::Real(0.5),
+        text("naïve".as_bytes()),
+        text(b""),
+        blob(b""),
+        blob(&[0, 255]),
+        Value::Null,
+        text(b"a\0b"),
+        Value::Real(-0.0),
+        Value::Real(f64::INFINITY),
+        text(&[255]),
+        blob(&[0; 3]),
+        text(b"bc"),
+        text(b"12"),
+    ];
+    // The second time from the statement that was kept.
+    for _ in 0..2 {
+        assert_eq!(engine.query(sql, &Options::default()).unwrap().rows, std::slice::from_ref(&wanted));
+    }
+    let repeated = format!(
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 500) {sql} FROM n"
+    );
+    let rows = engine.query(&repeated, &Options::default()).unwrap().rows;
+    assert!(rows.len() == 500 && rows.iter().all(|row| *row == wanted));
+}
+
+#[test]
+fn values_are_those_of_the_statement_and_not_of_one_that_runs_within_it() {
+    let (mut engine, _) = engine();
+    // A pragma's table steps a statement of its own, which gives six columns too.
+    let nested = "SELECT 'mine', c.name, t.name, c.cid, 0.5, 42 FROM daemoneye_tables t \
+        CROSS JOIN pragma_table_info(t.name) c WHERE t.name IN ('needy_number', 'person')";
+    let row = |column: &'static str, table: &'static str, place: i64| {
+        vec!["mine".into(), column.into(), table.into(), place.into(), Value::Real(0.5), 42.into()]
+    };
+    let wanted: [Vec<Value<'static>>; 2] = [row("id", "person", 0), row("name", "person", 1)];
+    for _ in 0..2 {
+        let rows = engine.query(nested, &Options::default()).unwrap().rows;
+        let of_person = rows.into_iter().filter(|row| row[2] == "person".into());
+        assert_eq!(of_person.take(2).collect::<Vec<_>>(), wanted);
+    }
+}
+
+#[test]
 fn a_missing_required_column_is_named() {
     let (mut engine, _) = engine();
     let error = engine.query("SELECT * FROM needy", &Options::default()).unwrap_err();
