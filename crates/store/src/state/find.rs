@@ -29,14 +29,31 @@ pub struct RuleRef {
     severity: Severity,
     tags: Arc<[String]>,
     window_ms: i64,
+    digests: Arc<Digests>,
+}
+
+/// Digests that have taken in what is the same for all that a rule finds.
+#[derive(Debug)]
+struct Digests {
+    place: blake3::Hasher,
+    alert_id: blake3::Hasher,
 }
 
 impl RuleRef {
     /// Those of a rule.
     pub fn of(rule: &Rule) -> RuleRef {
+        let version = super::rules::version(rule);
+        let begun = |context| {
+            let mut digest = blake3::Hasher::new_derive_key(context);
+            [rule.id.as_bytes(), version.as_bytes()].iter().for_each(|part| take_in(&mut digest, part));
+            digest
+        };
+        let digests =
+            Digests { place: begun("daemoneye alert window 1"), alert_id: begun("daemoneye alert id 1") };
         RuleRef {
+            digests: Arc::new(digests),
             id: rule.id.as_str().into(),
-            version: super::rules::version(rule).into(),
+            version: version.into(),
             sql: rule.sql.as_str().into(),
             title: rule.title.as_str().into(),
             severity: rule.severity,
@@ -57,15 +74,18 @@ impl RuleRef {
 
     /// What stands for a dedup key of this rule.
     pub(super) fn place(&self, key: &[u8]) -> [u8; 32] {
-        digest("daemoneye alert window 1", &[self.id.as_bytes(), self.version.as_bytes(), key])
+        let mut digest = self.digests.place.clone();
+        take_in(&mut digest, key);
+        *digest.finalize().as_bytes()
     }
 
     /// The id of the alert that a key opens at a time.
     pub(super) fn alert_id(&self, key: &[u8], opens_ms: i64) -> AlertId {
-        let parts = [self.id.as_bytes(), self.version.as_bytes(), key, &opens_ms.to_be_bytes()];
-        let digest = digest("daemoneye alert id 1", &parts);
+        let mut digest = self.digests.alert_id.clone();
+        take_in(&mut digest, key);
+        take_in(&mut digest, &opens_ms.to_be_bytes());
         let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
+        id.copy_from_slice(&digest.finalize().as_bytes()[..16]);
         AlertId(id)
     }
 
@@ -91,13 +111,9 @@ impl RuleRef {
 }
 
 /// Lengths stand before contents, so that no two lists of parts run together to the same bytes.
-fn digest(context: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let mut bytes = Vec::with_capacity(256);
-    for part in parts {
-        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(part);
-    }
-    blake3::derive_key(context, &bytes)
+fn take_in(digest: &mut blake3::Hasher, part: &[u8]) {
+    digest.update(&(part.len() as u64).to_be_bytes());
+    digest.update(part);
 }
 
 /// Findings of one run with one dedup key.

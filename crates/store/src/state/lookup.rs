@@ -6,6 +6,7 @@
 //! The hashes of alerts that were raised one after the other are one record, a sorted run, under the number of the
 //! first: a tree with a place for each would change as many pages as there are new hashes. Small runs are merged.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use redb::{AccessGuard, ReadableTable, Table};
@@ -15,6 +16,8 @@ use crate::file::Inner;
 /// Hashes of a run at most, 125 KiB.
 const RUN_MAX: usize = 16_000;
 const ENTRY_BYTES: usize = 8;
+/// Entries of the first step away from where a place is looked for.
+const STEP_MIN: usize = 8;
 /// Bits of an entry below those of the hash, and of the kind below those of the place in the run.
 const PLACE_BITS: u32 = 32;
 const KIND_BITS: u32 = 2;
@@ -78,22 +81,32 @@ fn entries(bytes: &[u8]) -> &[[u8; ENTRY_BYTES]] {
     bytes.as_chunks().0
 }
 
-/// How many entries of a run lie before `least`. Hashes lie evenly, so its place is looked for near where it would be
-/// if they lay quite so.
-fn first_at_least(run: &[[u8; ENTRY_BYTES]], least: u64) -> usize {
-    let is_before = |entry: &[u8; ENTRY_BYTES]| u64::from_le_bytes(*entry) < least;
-    let guess = ((run.len() as u64 * (least >> PLACE_BITS)) >> 32) as usize;
-    let (mut from, mut to, mut step) = (guess, guess, 16);
-    while from > 0 && !is_before(&run[from - 1]) {
-        from = from.saturating_sub(step);
-        step *= 2;
+/// A place in a run: how many of its entries lie before one that was looked for.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    least: u64,
+    before: usize,
+}
+
+impl Place {
+    /// That of another. Hashes lie evenly, so it is looked for near where it would be if they lay quite so on the way
+    /// from here: who looks for many in their order finds each in a step or two.
+    fn moved(self, run: &[[u8; ENTRY_BYTES]], least: u64) -> Place {
+        let is_before = |entry: &[u8; ENTRY_BYTES]| u64::from_le_bytes(*entry) < least;
+        let way = (i128::from(least) - i128::from(self.least)) * run.len() as i128 >> 64;
+        let guess = (self.before as i128 + way).clamp(0, run.len() as i128) as usize;
+        let (mut from, mut to, mut step) = (guess, guess, STEP_MIN);
+        while from > 0 && !is_before(&run[from - 1]) {
+            (to, from) = (from - 1, from.saturating_sub(step));
+            step *= 2;
+        }
+        step = STEP_MIN;
+        while to < run.len() && is_before(&run[to]) {
+            (from, to) = (to + 1, (to + step).min(run.len()));
+            step *= 2;
+        }
+        Place { least, before: from + run[from..to].partition_point(is_before) }
     }
-    step = 16;
-    while to < run.len() && is_before(&run[to]) {
-        to = (to + step).min(run.len());
-        step *= 2;
-    }
-    from + run[from..to].partition_point(is_before)
 }
 
 fn put(table: &mut Runs<'_>, first: u64, run: &[u64]) -> Inner<()> {
@@ -182,26 +195,37 @@ pub(super) fn forget(table: &mut Runs<'_>, mut gone: Vec<(Hash, u64)>) -> Inner<
 
 /// The table as it is searched.
 pub(super) struct Lookup<'t> {
-    /// The number of the first alert of each run, and the run.
-    runs: Vec<(u64, AccessGuard<'t, &'static [u8]>)>,
+    runs: Vec<Run<'t>>,
+}
+
+struct Run<'t> {
+    /// The number of its first alert.
+    first: u64,
+    entries: AccessGuard<'t, &'static [u8]>,
+    /// Where it was looked into last.
+    at: Cell<Place>,
 }
 
 impl<'t> Lookup<'t> {
     pub(super) fn over(table: &'t impl ReadableTable<u64, &'static [u8]>) -> Inner<Lookup<'t>> {
-        let runs = table.iter()?.map(|row| row.map(|(first, run)| (first.value(), run)));
+        let runs = table.iter()?.map(|row| {
+            row.map(|(first, entries)| Run { first: first.value(), entries, at: Cell::default() })
+        });
         Ok(Lookup { runs: runs.collect::<Result<_, _>>()? })
     }
 
     /// The alerts of a hash, the newest first.
     fn newest_first(&self, hash: Hash) -> impl Iterator<Item = u64> {
-        self.runs.iter().rev().flat_map(move |(first, run)| {
-            let run = entries(run.value());
-            let from = first_at_least(run, hash.least());
-            let is_it = move |entry: &u64| entry >> PLACE_BITS == u64::from(hash.hash);
-            let found = run[from..].iter().map(|entry| u64::from_le_bytes(*entry)).take_while(is_it);
-            let mut found: Vec<u64> = found.filter_map(|entry| hash.place(entry)).collect();
-            found.reverse();
-            found.into_iter().map(move |place| first + place)
+        self.runs.iter().rev().flat_map(move |run| {
+            let entries = entries(run.entries.value());
+            run.at.set(run.at.get().moved(entries, hash.least()));
+            let from = &entries[run.at.get().before..];
+            let is_it =
+                |entry: &[u8; ENTRY_BYTES]| u64::from_le_bytes(*entry) >> PLACE_BITS == u64::from(hash.hash);
+            let found = from.iter().take_while(|entry| is_it(entry)).count();
+            let places =
+                from[..found].iter().rev().filter_map(move |entry| hash.place(u64::from_le_bytes(*entry)));
+            places.map(move |place| run.first + place)
         })
     }
 
@@ -261,8 +285,10 @@ mod tests {
             let bytes: Vec<[u8; ENTRY_BYTES]> = run.iter().map(|entry| entry.to_le_bytes()).collect();
             let near =
                 run.iter().flat_map(|entry| [entry.saturating_sub(1), *entry, entry.saturating_add(1)]);
-            for least in near.chain([0, 1 << 40, 1 << 63, u64::MAX]) {
-                assert_eq!(first_at_least(&bytes, least), run.partition_point(|entry| *entry < least));
+            let mut at = Place::default();
+            for least in near.chain([0, u64::MAX, 1 << 40, 1 << 63, 0, 1]) {
+                at = at.moved(&bytes, least);
+                assert_eq!(at.before, run.partition_point(|entry| *entry < least));
             }
         }
     }
