@@ -10,7 +10,7 @@ use super::find::AGENT;
 use super::record::{AlertV1, PendingV1, RaisedV1, WitnessV1};
 use super::rules::audit;
 use super::schema::{self, get, put};
-use super::{State, StateReader};
+use super::{State, StateReader, bundle};
 use crate::codec::{self, Record};
 use crate::file::{Fault, Inner};
 use crate::{PendingEntry, StoreError, Witness};
@@ -43,8 +43,8 @@ impl Waiting {
         match self {
             Waiting::Told(record) => Ok(record.clone()),
             Waiting::Raised(raised) => {
-                let alert = alerts.get(raised.alert + place)?;
-                raised_record(alert.ok_or(Fault::Record(codec::Undecodable::NoRecord))?.value())
+                let record = bundle::find(alerts, raised.alert + place, raised_record)?;
+                record.ok_or(Fault::Record(codec::Undecodable::NoRecord))
             }
         }
     }

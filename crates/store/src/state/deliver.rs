@@ -3,9 +3,9 @@
 use model::{Alert, AlertId};
 use redb::{ReadableTable, Table};
 
-use super::record::{DeliveryV1, HeadV1, OutboxV1};
-use super::schema::{self, get_head, next, put};
-use super::{State, StateReader, read};
+use super::record::{DeliveryV1, OutboxV1};
+use super::schema::{self, next, put};
+use super::{State, StateReader, bundle, read};
 use crate::StoreError;
 use crate::codec;
 use crate::file::Inner;
@@ -192,7 +192,7 @@ impl State {
             let mut counters = txn.open_table(schema::COUNTERS)?;
             for seq in seqs {
                 let Some(entry) = take(&mut outbox, sink, *seq)? else { continue };
-                let Some(head) = get_head::<HeadV1>(&alerts, entry.alert)? else { continue };
+                let Some(head) = bundle::head(&alerts, entry.alert)? else { continue };
                 let receipt = DeliveryV1 {
                     sink: sink.to_owned(),
                     alert: head.id,

@@ -8,11 +8,11 @@ use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Rule, Severity};
 use redb::WriteTransaction;
 
 use super::raise::raise;
-use super::record::{HeadV1, RuleV1, RunV1, TallyV1};
+use super::record::{RuleV1, RunV1, TallyV1};
 use super::rules::RUNS_KEPT;
-use super::schema::{self, get, get_head, put};
+use super::schema::{self, get, put};
 use super::windows::{self, Window};
-use super::{State, StateReader, lookup};
+use super::{State, StateReader, bundle, lookup};
 use crate::StoreError;
 use crate::file::Inner;
 
@@ -332,7 +332,7 @@ fn alerts<'m>(
         let (mut tallies, alerts) = (txn.open_table(schema::TALLIES)?, txn.open_table(schema::ALERTS)?);
         for (n, (count, last)) in counted {
             // An alert that retention took away left its window, and counts no more.
-            let Some(head) = get_head::<HeadV1>(&alerts, n)? else { continue };
+            let Some(head) = bundle::head(&alerts, n)? else { continue };
             let mut tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| head.tally());
             tally.count += count;
             tally.last_ms = tally.last_ms.max(last);

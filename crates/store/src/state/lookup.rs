@@ -93,7 +93,7 @@ impl Place {
     /// from here: who looks for many in their order finds each in a step or two.
     fn moved(self, run: &[[u8; ENTRY_BYTES]], least: u64) -> Place {
         let is_before = |entry: &[u8; ENTRY_BYTES]| u64::from_le_bytes(*entry) < least;
-        let way = (i128::from(least) - i128::from(self.least)) * run.len() as i128 >> 64;
+        let way = ((i128::from(least) - i128::from(self.least)) * run.len() as i128) >> 64;
         let guess = (self.before as i128 + way).clamp(0, run.len() as i128) as usize;
         let (mut from, mut to, mut step) = (guess, guess, STEP_MIN);
         while from > 0 && !is_before(&run[from - 1]) {

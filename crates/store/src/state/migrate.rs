@@ -28,19 +28,22 @@ pub(super) fn steps() -> Vec<Slice> {
 /// A step for tests of the whole program, which stands for that of a later version: every alert is written anew.
 #[cfg(debug_assertions)]
 fn rewrite(txn: &WriteTransaction, place: &[u8]) -> Inner<Option<Vec<u8>>> {
-    use super::record::AlertV1;
-    use super::schema::{self, put};
+    use super::record::Kept;
+    use super::{bundle, schema};
     let mut alerts = txn.open_table(schema::ALERTS)?;
     let after = place.try_into().map_or(0, u64::from_be_bytes);
-    let mut slice: Vec<(u64, AlertV1)> = Vec::new();
-    for row in redb::ReadableTable::range(&alerts, after + 1..)?.take(3) {
-        let (n, bytes) = row?;
-        slice.push((n.value(), crate::codec::decode(bytes.value())?));
+    let mut slice = Vec::new();
+    bundle::each(&alerts, |n, _| {
+        slice.extend((n > after && slice.len() < 3).then_some(n));
+        Ok(())
+    })?;
+    for n in &slice {
+        let Some(record) = bundle::alert(&alerts, *n)? else { continue };
+        let (window, mut bytes) = (record.head.window, Vec::new());
+        Kept { alert: &record.alert(None), window }.encode(&mut bytes);
+        bundle::change(&mut alerts, *n, |m| (m == *n).then(|| bytes.clone()))?;
     }
-    for (n, alert) in &slice {
-        put(&mut alerts, n, alert)?;
-    }
-    Ok(slice.last().map(|(n, _)| n.to_be_bytes().to_vec()))
+    Ok(slice.last().map(|n| n.to_be_bytes().to_vec()))
 }
 
 /// The form that these steps lead to.

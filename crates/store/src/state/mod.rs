@@ -7,6 +7,7 @@ mod act;
 mod audit;
 #[cfg(test)]
 mod batch_tests;
+mod bundle;
 mod deliver;
 mod find;
 mod lookup;

@@ -3,10 +3,10 @@
 //! Each table is opened once and filled in its own order, so that neighbours share pages that are at hand.
 
 use std::collections::BTreeSet;
-use std::ops::Bound;
 
 use redb::WriteTransaction;
 
+use super::bundle;
 use super::find::Raised;
 use super::lookup::{self, Hash};
 use super::record::{Kept, OutboxV1, RaisedV1};
@@ -30,16 +30,9 @@ pub(super) fn raise(
         (next("alert")?, next("outbox")?, next("pending")?)
     };
     let numbered = || (first..).zip(raised.iter().map(|raised| &raised.alert));
-    {
-        let mut alerts = txn.open_table(schema::ALERTS)?;
-        let mut end = alerts.upper_bound_mut(Bound::<u64>::Unbounded)?;
-        let mut bytes = Vec::new();
-        for ((n, alert), window) in numbered().zip(windows) {
-            Kept { alert, window: *window }.encode(&mut bytes);
-            end.insert_before(n, bytes.as_slice()).map_err(redb::Error::from)?;
-        }
-        end.close()?;
-    }
+    let kept =
+        raised.iter().zip(windows).map(|(raised, window)| Kept { alert: &raised.alert, window: *window });
+    bundle::add(&mut txn.open_table(schema::ALERTS)?, first, kept)?;
     let hashes = numbered().zip(windows).flat_map(|((n, alert), window)| {
         let key = alert.start_key().and_then(|key| key.as_text()).map(Hash::of_start_key);
         let hashes = [Some(Hash::of_id(&alert.id.0)), Some(Hash::of_window(*window)), key];

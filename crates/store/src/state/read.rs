@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use model::{Alert, AlertId, AlertState};
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableHandle};
 
 use super::find::AGENT;
 use super::lookup::{Hash, Lookup};
-use super::record::{AlertV1, CardV1, HeadV1, HistoryV1, RuleV1, RunV1};
+use super::record::{CardV1, HeadV1, HistoryV1, RuleV1, RunV1};
 use super::rules::{RUNS_KEPT, RuleCard};
-use super::schema::{self, get, get_head};
-use super::{STATE_FILE, migrate};
+use super::schema::{self, get};
+use super::{STATE_FILE, bundle, migrate};
 use crate::codec;
 use crate::file::{Fault, Inner, Reading};
 use crate::{StoreError, TableStats};
@@ -112,8 +112,7 @@ pub(super) fn numbered(
     id: AlertId,
 ) -> Inner<Option<(u64, HeadV1)>> {
     lookup.newest(Hash::of_id(&id.0), |n| {
-        let head: Option<HeadV1> = get_head(alerts, n)?;
-        Ok(head.filter(|head| head.id == id.0).map(|head| (n, head)))
+        Ok(bundle::head(alerts, n)?.filter(|head| head.id == id.0).map(|head| (n, head)))
     })
 }
 
@@ -130,13 +129,13 @@ impl Alerts {
 
     /// The alert of a number.
     pub(super) fn get(&self, n: u64) -> Inner<Option<Alert>> {
-        let Some(alert) = get::<_, AlertV1>(&self.alerts, n)? else { return Ok(None) };
+        let Some(alert) = bundle::alert(&self.alerts, n)? else { return Ok(None) };
         Ok(Some(alert.alert(get(&self.tallies, n)?)))
     }
 
     /// The id of the alert of a number.
     pub(super) fn id(&self, n: u64) -> Inner<Option<AlertId>> {
-        Ok(get_head::<HeadV1>(&self.alerts, n)?.map(|head| AlertId(head.id)))
+        Ok(bundle::head(&self.alerts, n)?.map(|head| AlertId(head.id)))
     }
 
     fn of_id(&self, txn: &ReadTransaction, id: AlertId) -> Inner<Option<Alert>> {
@@ -342,12 +341,7 @@ impl StateReader {
                         tell(n, head)?;
                     }
                 }
-                None => {
-                    for row in alerts.iter()? {
-                        let (n, bytes) = row?;
-                        tell(n.value(), codec::decode_head(bytes.value())?)?;
-                    }
-                }
+                None => bundle::each(&alerts, |n, record| tell(n, codec::decode_head(record)?))?,
             }
             entries.sort_by_key(|entry| (entry.alert, entry.number));
             Ok(entries)
@@ -421,6 +415,15 @@ impl StateReader {
     pub fn stats(&self) -> Result<Vec<TableStats>, StoreError> {
         let file = self.reading.path().file_name().map(|name| name.to_string_lossy().into_owned());
         let file = file.unwrap_or_default();
-        self.reading.read(|txn| crate::stats::tables(txn, &file))
+        self.reading.read(|txn| {
+            let mut stats = crate::stats::tables(txn, &file)?;
+            // Of alerts there are many in a record.
+            let alerts = txn.open_table(schema::BY_TIME)?.len()?;
+            stats
+                .iter_mut()
+                .filter(|table| table.table == schema::ALERTS.name())
+                .for_each(|t| t.records = alerts);
+            Ok(stats)
+        })
     }
 }

@@ -7,11 +7,12 @@ use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::State;
 use super::audit::write_out;
+use super::bundle;
 use super::find::AGENT;
 use super::lookup::{self, Hash};
-use super::record::{AlertV1, HeadV1, OutboxV1, TallyV1, WindowV1};
+use super::record::{HeadV1, OutboxV1, TallyV1, WindowV1};
 use super::rules::audit;
-use super::schema::{self, get, get_head, put};
+use super::schema::{self, get, put};
 use crate::codec;
 use crate::file::Inner;
 use crate::{StoreError, crash_point, database};
@@ -124,7 +125,7 @@ fn old(txn: &redb::WriteTransaction, limits: &StateLimits, now_ms: i64, slice: u
         if !is_surplus && first_ms > now_ms.saturating_sub(limits.age_ms) {
             break;
         }
-        let Some(head) = get_head::<HeadV1>(&alerts, n)? else { continue };
+        let Some(head) = bundle::head(&alerts, n)? else { continue };
         let tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| head.tally());
         let is_open = head.window_end_ms > now_ms;
         let is_old = tally.last_ms <= now_ms.saturating_sub(limits.age_ms);
@@ -152,9 +153,8 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
     let mut history = txn.open_table(schema::HISTORY)?;
     for Going { n, head } in old {
         let (n, time) = (*n, head.first_ms);
-        let Some(alert) = get::<_, AlertV1>(&alerts, n)? else { continue };
+        let Some(alert) = bundle::alert(&alerts, n)? else { continue };
         let alert = alert.alert(get(&tallies, n)?);
-        alerts.remove(n)?;
         tallies.remove(n)?;
         by_time.remove((time, n))?;
         by_state.remove((alert.state as u8, time, n))?;
@@ -172,6 +172,7 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
         }
         history.retain_in((n, 0)..=(n, u64::MAX), |_, _| false)?;
     }
+    bundle::remove(&mut alerts, old.iter().map(|going| going.n).collect())?;
     lookup::forget(&mut txn.open_table(schema::LOOKUP)?, hashes)?;
     let mut dead = txn.open_table(schema::DEAD)?;
     let mut letters = Vec::new();

@@ -4,14 +4,14 @@ use std::ops::Bound;
 
 use redb::{CursorError, Key, ReadableTable, Table, TableDefinition};
 
-use crate::codec::{self, Head, Record};
+use crate::codec::{self, Record};
 use crate::file::Inner;
 
 type Bytes = &'static [u8];
 
 pub(super) const META: TableDefinition<'_, &str, Bytes> = TableDefinition::new("meta");
 pub(super) const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
-/// Alerts by their numbers. What is written at once stands together in every table that is in the order of these:
+/// Alerts by their numbers, in bundles: see [`super::bundle`]. What is written at once stands together in every table that is in the order of these:
 /// a random key, such as an alert's id, would touch as many pages as there are alerts.
 pub(super) const ALERTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("alerts");
 /// What became of alerts; of one that is as it was raised there is none.
@@ -65,11 +65,6 @@ pub(super) fn get<'k, K: Key + 'static, R: Record>(
     key: impl std::borrow::Borrow<K::SelfType<'k>>,
 ) -> Inner<Option<R>> {
     Ok(table.get(key)?.map(|bytes| codec::decode(bytes.value())).transpose()?)
-}
-
-/// How the record of a key begins, where there is one.
-pub(super) fn get_head<H: Head>(table: &impl ReadableTable<u64, Bytes>, n: u64) -> Inner<Option<H>> {
-    Ok(table.get(n)?.map(|bytes| codec::decode_head(bytes.value())).transpose()?)
 }
 
 /// Puts the record of a key in place of what was there.

@@ -4,10 +4,11 @@
 
 use redb::ReadableTable;
 
+use super::bundle;
 use super::find::RuleRef;
 use super::lookup::{self, Hash, Lookup};
-use super::record::{HeadV1, WindowV1};
-use super::schema::{self, get, get_head};
+use super::record::WindowV1;
+use super::schema::{self, get};
 use crate::file::Inner;
 
 /// The time in which what is found counts on an alert.
@@ -38,7 +39,7 @@ impl<T: ReadableTable<u64, &'static [u8]>> Windows<'_, T> {
     /// The newest window of a dedup key, which has this place.
     pub(super) fn newest(&self, rule: &RuleRef, key: &[u8], place: &[u8; 32]) -> Inner<Option<Window>> {
         self.lookup.newest(Hash::of_window(lookup::of_place(place)), |n| {
-            let (id, first_ms, end_ms) = match get_head::<HeadV1>(self.alerts, n)? {
+            let (id, first_ms, end_ms) = match bundle::head(self.alerts, n)? {
                 Some(head) => (head.id, head.first_ms, head.window_end_ms),
                 None => match get::<_, WindowV1>(self.left, n)? {
                     Some(left) => (left.id, left.first_ms, left.end_ms),
