@@ -156,10 +156,14 @@ fn begun(
     record_bytes: usize,
 ) -> Inner<Option<(u64, Growing)>> {
     let Some((at, bytes)) = table.last()? else { return Ok(None) };
-    let (at, bundle) = (at.value(), Bundle::of(bytes.value())?);
-    let has_room = bytes.value().len() + NUMBER_BYTES + record_bytes <= GROWING_MAX;
+    let (at, bytes) = (at.value(), bytes.value());
+    let bundle = Bundle::of(bytes)?;
+    let has_room = bytes.len() + NUMBER_BYTES + record_bytes <= GROWING_MAX;
+    if !has_room || at + bundle.count() != first {
+        return Ok(None);
+    }
     let (ends, records) = (bundle.ends.as_flattened().to_vec(), bundle.records.to_vec());
-    Ok((has_room && at + bundle.count() == first).then_some((at, Growing { ends, records })))
+    Ok(Some((at, Growing { ends, records })))
 }
 
 /// Removes alerts.

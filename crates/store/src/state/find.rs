@@ -111,7 +111,7 @@ impl RuleRef {
 }
 
 /// Lengths stand before contents, so that no two lists of parts run together to the same bytes.
-fn take_in(digest: &mut blake3::Hasher, part: &[u8]) {
+pub(super) fn take_in(digest: &mut blake3::Hasher, part: &[u8]) {
     digest.update(&(part.len() as u64).to_be_bytes());
     digest.update(part);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use model::{Rule, Severity};
 use redb::ReadableTable;
 
+use super::find::take_in;
 use super::record::{CardV1, PendingV1, RuleV1};
 use super::schema::{self, get, next, put};
 use super::{State, StateReader};
@@ -16,15 +17,11 @@ pub(super) const RUNS_KEPT: u64 = 32;
 
 /// A rule's version: 16 hexadecimal digits of a hash over what makes its findings what they are.
 pub(super) fn version(rule: &Rule) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key("daemoneye rule version 1");
-    let mut put = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_be_bytes());
-        hasher.update(bytes);
-    };
-    put(rule.sql.as_bytes());
-    put(&rule.dedup.window.as_millis().to_be_bytes());
-    rule.dedup.keys.iter().for_each(|key| put(key.to_ascii_lowercase().as_bytes()));
-    hasher.finalize().to_hex().as_str()[..16].to_owned()
+    let mut digest = blake3::Hasher::new_derive_key("daemoneye rule version 1");
+    take_in(&mut digest, rule.sql.as_bytes());
+    take_in(&mut digest, &rule.dedup.window.as_millis().to_be_bytes());
+    rule.dedup.keys.iter().for_each(|key| take_in(&mut digest, key.to_ascii_lowercase().as_bytes()));
+    digest.finalize().to_hex().as_str()[..16].to_owned()
 }
 
 /// A rule as it was loaded, or the file that gave none.
