@@ -16,13 +16,13 @@ use crate::file::{Fault, Inner};
 use crate::{PendingEntry, StoreError, Witness};
 
 /// What waits for the ledger from a number on: one audit record, or those of alerts that were raised together.
-enum Waiting {
+pub(super) enum Waiting {
     Told(PendingV1),
     Raised(RaisedV1),
 }
 
 impl Waiting {
-    fn of(bytes: &[u8]) -> Inner<Waiting> {
+    pub(super) fn of(bytes: &[u8]) -> Inner<Waiting> {
         Ok(if codec::schema(bytes)? == RaisedV1::SCHEMA {
             Waiting::Raised(codec::decode(bytes)?)
         } else {

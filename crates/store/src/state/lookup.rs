@@ -11,7 +11,8 @@ use std::collections::HashSet;
 
 use redb::{AccessGuard, ReadableTable, Table};
 
-use crate::file::Inner;
+use crate::codec::Undecodable;
+use crate::file::{Fault, Inner};
 
 /// Hashes of a run at most, 125 KiB.
 const RUN_MAX: usize = 16_000;
@@ -107,6 +108,13 @@ impl Place {
         }
         Place { least, before: from + run[from..to].partition_point(is_before) }
     }
+}
+
+/// Whether bytes are a run.
+pub(super) fn check(bytes: &[u8]) -> Inner<()> {
+    let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
+    let is_run = rest.is_empty() && entries.iter().map(|entry| u64::from_le_bytes(*entry)).is_sorted();
+    is_run.then_some(()).ok_or(Fault::Record(Undecodable::NoRecord))
 }
 
 fn put(table: &mut Runs<'_>, first: u64, run: &[u64]) -> Inner<()> {

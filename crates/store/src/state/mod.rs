@@ -8,6 +8,7 @@ mod audit;
 #[cfg(test)]
 mod batch_tests;
 mod bundle;
+mod check;
 mod deliver;
 mod find;
 mod lookup;

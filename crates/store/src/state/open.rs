@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableDatabase};
 
-use super::{Found, Opened, STATE_FILE, State, migrate, schema};
+use super::{Found, Opened, STATE_FILE, State, check, migrate, schema};
 use crate::database;
 use crate::file::{Fault, Inner, Writing, guarded};
 use crate::{StoreError, crash_point};
@@ -43,6 +43,7 @@ impl State {
             return Err(StoreError::Damaged { path: path.to_owned(), what: "it is empty".into() });
         }
         let database = checked(path)?;
+        guarded(path, || check::records(&database))?;
         let epoch = guarded(path, || epoch(&database))?;
         Ok(State::with(path, database, epoch))
     }
