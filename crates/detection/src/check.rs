@@ -243,7 +243,11 @@ impl Check<'_> {
     }
 
     fn cost(&mut self, text: &RuleText, engine: &mut Engine, limits: &RuleLimits) {
-        let estimate = match engine.estimate(&text.sql.value) {
+        let sql = &text.sql.value;
+        if engine.steps_at_most(sql).is_ok_and(|most| most.is_some_and(|most| most <= limits.steps as f64)) {
+            return;
+        }
+        let estimate = match engine.estimate(sql) {
             Ok(estimate) => estimate,
             Err(error) => {
                 let fault = self.sql_fault(&text.sql, &error);

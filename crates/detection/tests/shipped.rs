@@ -61,5 +61,42 @@ fn every_shipped_rule_is_far_below_what_a_rule_may_cost() {
         let estimate = engine.estimate(&rule.sql).unwrap();
         assert!(estimate.steps >= 1.0, "{}: {estimate:?}", rule.id);
         assert!(estimate.steps < RuleLimits::default().steps as f64 / 100.0, "{}: {estimate:?}", rule.id);
+        let most = engine.steps_at_most(&rule.sql).unwrap();
+        assert!(
+            most.is_none_or(|most| estimate.steps <= most),
+            "{}: {estimate:?}, at most {most:?}",
+            rule.id
+        );
     }
+}
+
+#[test]
+fn what_a_statement_takes_at_most_is_no_less_than_what_is_expected() {
+    let mut engine = engine(Host::live());
+    let scans = [
+        "processes",
+        "processes p",
+        "processes p JOIN listening_ports l USING (pid)",
+        "users u, groups g",
+        "file WHERE path LIKE '/a%' OR path LIKE '/b%' OR path LIKE '/c%'",
+        "processes a, processes b, processes c",
+        "(SELECT pid, name FROM processes) x JOIN process_open_files f USING (pid)",
+        "processes p WHERE pid IN (SELECT pid FROM listening_ports WHERE port = 1 OR address = 'x')",
+        "processes p WHERE EXISTS (SELECT 1 FROM processes q WHERE q.parent = p.pid AND q.name LIKE 'x%')",
+        "users u LEFT JOIN processes p ON p.uid = u.uid OR p.euid = u.uid",
+    ];
+    let (mut told, mut all) = (0, 0);
+    for scan in scans {
+        for sql in [
+            format!("SELECT count(*) FROM {scan}"),
+            format!("WITH t AS (SELECT 1 AS one FROM {scan}) SELECT count(*) FROM t a JOIN t b USING (one)"),
+            format!("SELECT (SELECT count(*) FROM {scan}) FROM mounts ORDER BY 1"),
+            format!("SELECT 1 FROM {scan} UNION ALL SELECT 2 FROM users"),
+        ] {
+            let (estimate, most) = (engine.estimate(&sql).unwrap(), engine.steps_at_most(&sql).unwrap());
+            assert!(most.is_none_or(|most| estimate.steps <= most), "{sql}: {estimate:?}, at most {most:?}");
+            (told, all) = (told + usize::from(most.is_some()), all + 1);
+        }
+    }
+    assert_eq!((told, all), (30, 40));
 }

@@ -194,6 +194,13 @@ impl Engine {
         })
     }
 
+    /// Steps that the estimate of a statement surely does not exceed, where its tables tell. Quicker by far than
+    /// [`Engine::estimate`], and most statements need no better answer.
+    pub fn steps_at_most(&mut self, sql: &str) -> Result<Option<f64>, SqlError> {
+        let checked = self.check(sql)?.checked;
+        Ok(estimate::most(sql, &checked, &self.declared.catalog))
+    }
+
     /// Runs a statement and keeps its rows.
     pub fn query(&mut self, sql: &str, options: &Options) -> Result<Answer, SqlError> {
         let mut rows = Collected::default();
