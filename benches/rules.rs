@@ -25,7 +25,7 @@ use sqlparser::parser::Parser;
 use vtables::{Engine, Here, Limits, Options, Route, Sample};
 
 const RULES: usize = 1000;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
 
 fn engine() -> Engine {
     let tables = host::TABLES.iter().map(|t| *t as &'static dyn AnyTable<Host>);
