@@ -60,8 +60,8 @@ pub(crate) fn estimate(connection: &Connection, sql: &str) -> rusqlite::Result<E
 /// which costs as much as a prepare. `None` where its words allow of loops over something else.
 pub(crate) fn most(sql: &str, checked: &Checked, catalog: &Catalog) -> Option<f64> {
     let sql = sql.to_ascii_lowercase();
-    // Recursion, rows without a table, tables of SQLite's own.
-    if ["union", "values", "pragma", "json"].iter().any(|word| sql.contains(word)) {
+    // Compounds and with them recursion, rows without a table, tables of SQLite's own.
+    if ["union", "except", "intersect", "values", "pragma", "json"].iter().any(|word| sql.contains(word)) {
         return None;
     }
     let (mut product, mut loops) = (1.0, 1.0);

@@ -221,24 +221,13 @@ impl Link {
         drop(writing);
         written.map_err(|error| {
             if has_gone(&error) {
-                self.read_to_the_end();
+                // What it sent before it closed its end is still to be read, and the last of that is why it did.
+                while self.is_alive() && check().is_ok() && began.elapsed() <= self.timing.silence_max {
+                    self.take_turn(lock(&self.state));
+                }
             }
-            self.die(&format!("it takes no requests: {error}"));
-            self.dead().unwrap_or_else(|| self.lost(error.to_string()))
+            self.die(&format!("it takes no requests: {error}"))
         })
-    }
-
-    /// Reads what a peer sent before it closed its end: the last of that is why it did.
-    fn read_to_the_end(&self) {
-        let began = Instant::now();
-        while self.is_alive() && began.elapsed() < self.timing.silence_max {
-            self.take_turn(lock(&self.state));
-        }
-    }
-
-    /// The error of a connection that is of no use any more.
-    fn dead(&self) -> Option<ScanError> {
-        lock(&self.state).dead.as_ref().map(|dead| self.lost(&dead.why))
     }
 
     /// Drops the answers of a request.
@@ -262,15 +251,16 @@ impl Link {
         self.tell(id, request::Body::Credit(proto::Credit { batches: more }))
     }
 
-    /// Ends the connection; the first reason is the one that is told.
-    pub(super) fn die(&self, why: &str) {
-        self.end(Dead { why: why.to_owned(), silent: false });
+    /// Ends the connection. The first reason is the one that is told.
+    pub(super) fn die(&self, why: &str) -> ScanError {
+        self.end(Dead { why: why.to_owned(), silent: false })
     }
 
-    fn end(&self, dead: Dead) {
-        lock(&self.state).dead.get_or_insert(dead);
+    fn end(&self, dead: Dead) -> ScanError {
+        let lost = self.lost(&lock(&self.state).dead.get_or_insert(dead).why);
         self.stream.shutdown();
         self.changed.notify_all();
+        lost
     }
 
     /// The next answer to a request, or the first error of `check`, which is asked every few ms.
@@ -306,7 +296,7 @@ impl Link {
         let turn = Turn(self);
         let read = self.read();
         drop(turn);
-        read.inspect_err(|error| self.die(&error.to_string())).is_ok()
+        read.map_err(|error| self.die(&error.to_string())).is_ok()
     }
 
     /// Reads one frame, if one comes, and puts it where it belongs.
@@ -348,8 +338,7 @@ impl Link {
                 let silence: Duration = state.heard.elapsed();
                 drop(state);
                 let why = format!("it gave no sign of life for {} ms", silence.as_millis());
-                self.end(Dead { why: why.clone(), silent: true });
-                Err(self.lost(why))
+                Err(self.end(Dead { why, silent: true }))
             }
             None if state.heard.elapsed() >= self.timing.ping_after => {
                 state.pinged = Some(Instant::now());

@@ -43,7 +43,6 @@ impl State {
             return Err(StoreError::Damaged { path: path.to_owned(), what: "it is empty".into() });
         }
         let database = checked(path)?;
-        guarded(path, || check::records(&database))?;
         let epoch = guarded(path, || epoch(&database))?;
         Ok(State::with(path, database, epoch))
     }
@@ -93,6 +92,7 @@ impl State {
 fn checked(path: &Path) -> Result<Database, StoreError> {
     let database = crate::file::caught(path, || database::create_checked(path))?;
     guarded(path, || migrate::bring_forward(&database, &migrate::steps()))?;
+    guarded(path, || check::records(&database))?;
     Ok(database)
 }
 

@@ -11,8 +11,8 @@ type Bytes = &'static [u8];
 
 pub(super) const META: TableDefinition<'_, &str, Bytes> = TableDefinition::new("meta");
 pub(super) const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
-/// Alerts by their numbers, in bundles: see [`super::bundle`]. What is written at once stands together in every table that is in the order of these:
-/// a random key, such as an alert's id, would touch as many pages as there are alerts.
+/// Alerts by their numbers, in bundles: see [`super::bundle`]. What is written at once stands together in every table
+/// that is in the order of these: a random key, such as an alert's id, would touch as many pages as there are alerts.
 pub(super) const ALERTS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("alerts");
 /// What became of alerts; of one that is as it was raised there is none.
 pub(super) const TALLIES: TableDefinition<'_, u64, Bytes> = TableDefinition::new("tallies");
