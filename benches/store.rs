@@ -83,9 +83,39 @@ fn stored(state: &State) -> u64 {
     state.reader().stats().unwrap().iter().map(|table| table.stored_bytes).sum()
 }
 
-/// A table of SQLite with the same columns and indexes, and what goes with new alerts.
-fn sqlite(directory: &Path) -> Connection {
-    let sqlite = Connection::open(directory.join("sqlite")).unwrap();
+fn alerts(directory: &Path) {
+    let state = State::open(directory).unwrap().state;
+    let (rule, sinks) = (rule(), BTreeSet::from(["stdout".to_owned(), "file".to_owned()]));
+    let run = RunRecord {
+        started_ms: 0,
+        elapsed_us: 0,
+        rows: BATCH,
+        outcome: Outcome::Done,
+        detail: String::new(),
+        complete: true,
+    };
+    let before = stored(&state);
+    let rounds = (0..ROUNDS).map(|round| {
+        let matches: Vec<Match> = (round * BATCH..(round + 1) * BATCH).map(found).collect();
+        timed(|| assert_eq!(state.record(&rule, &run, matches, &sinks).unwrap().len() as u64, BATCH))
+    });
+    let ours = median(rounds.collect());
+    let bytes = (stored(&state) - before) / ROUNDS;
+
+    let mut file = std::fs::File::create(directory.join("raw")).unwrap();
+    let block = vec![0x5a; bytes as usize];
+    let raw = median(
+        (0..ROUNDS)
+            .map(|_| {
+                timed(|| {
+                    file.write_all(&block).unwrap();
+                    file.sync_data().unwrap();
+                })
+            })
+            .collect(),
+    );
+
+    let mut sqlite = Connection::open(directory.join("sqlite")).unwrap();
     sqlite
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
@@ -98,66 +128,34 @@ fn sqlite(directory: &Path) -> Connection {
              CREATE TABLE outbox (sink TEXT, n INTEGER, record BLOB, PRIMARY KEY (sink, n)) WITHOUT ROWID;",
         )
         .unwrap();
-    sqlite
-}
-
-fn insert(sqlite: &mut Connection, all: std::ops::Range<u64>) {
-    let record = [0x5au8; 500];
-    let txn = sqlite.transaction().unwrap();
-    {
-        let mut alert = txn.prepare_cached("INSERT INTO alerts VALUES (?, ?, ?, ?, 0, ?, ?, ?)").unwrap();
-        let mut pending = txn.prepare_cached("INSERT INTO pending VALUES (?, ?, ?)").unwrap();
-        let mut outbox = txn.prepare_cached("INSERT INTO outbox VALUES (?, ?, ?)").unwrap();
-        for n in all.clone() {
-            let hash = blake3::hash(&n.to_be_bytes());
-            let (id, place) = hash.as_bytes().split_at(16);
-            let (rule, time) = ("deleted-executable", 1_700_000_000_000 + n as i64);
-            let key = format!("1208271f-{n}-{}", n * 7919);
-            alert.execute((n as i64, id, place, rule, time, key, &record)).unwrap();
-        }
-        pending.execute((all.start as i64, all.start as i64, BATCH as i64)).unwrap();
-        for n in all.step_by(250) {
-            outbox.execute(("stdout", n as i64, &record[..270])).unwrap();
-            outbox.execute(("file", n as i64, &record[..270])).unwrap();
-        }
-    }
-    txn.commit().unwrap();
-}
-
-/// In turns, so that a disk that is slower for a while is slower for all three.
-fn alerts(directory: &Path) {
-    let state = State::open(directory).unwrap().state;
-    let (rule, sinks) = (rule(), BTreeSet::from(["stdout".to_owned(), "file".to_owned()]));
-    let run = RunRecord {
-        started_ms: 0,
-        elapsed_us: 0,
-        rows: BATCH,
-        outcome: Outcome::Done,
-        detail: String::new(),
-        complete: true,
-    };
-    let mut file = std::fs::File::create(directory.join("raw")).unwrap();
-    let mut sqlite = sqlite(directory);
-    let (mut ours, mut raw, mut other) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut bytes, before) = (0, stored(&state));
-    for round in 0..ROUNDS {
-        let all = round * BATCH..(round + 1) * BATCH;
-        let matches: Vec<Match> = all.clone().map(found).collect();
-        // What was raised is the caller's, and is let go of when it has been told.
-        let mut raised = Vec::new();
-        ours.push(timed(|| raised = state.record(&rule, &run, matches, &sinks).unwrap()));
-        assert_eq!(raised.len() as u64, BATCH);
-        drop(raised);
-        let block = vec![0x5a; (stored(&state) - before - bytes) as usize];
-        bytes += block.len() as u64;
-        raw.push(timed(|| {
-            file.write_all(&block).unwrap();
-            file.sync_data().unwrap();
-        }));
-        other.push(timed(|| insert(&mut sqlite, all)));
-    }
-    let (ours, raw, other) = (median(ours), median(raw), median(other));
-    println!("{BATCH} new alerts, {} bytes with all indexes: {:?}, {:?} CPU", bytes / ROUNDS, ours.0, ours.1);
+    let record = vec![0x5au8; 500];
+    let rounds = (0..ROUNDS).map(|round| {
+        timed(|| {
+            let txn = sqlite.transaction().unwrap();
+            {
+                let mut alert =
+                    txn.prepare_cached("INSERT INTO alerts VALUES (?, ?, ?, ?, 0, ?, ?, ?)").unwrap();
+                let mut pending = txn.prepare_cached("INSERT INTO pending VALUES (?, ?, ?)").unwrap();
+                let mut outbox = txn.prepare_cached("INSERT INTO outbox VALUES (?, ?, ?)").unwrap();
+                let all = round * BATCH..(round + 1) * BATCH;
+                for n in all.clone() {
+                    let hash = blake3::hash(&n.to_be_bytes());
+                    let (id, place) = hash.as_bytes().split_at(16);
+                    let (rule, time) = ("deleted-executable", 1_700_000_000_000 + n as i64);
+                    let key = format!("1208271f-{n}-{}", n * 7919);
+                    alert.execute((n as i64, id, place, rule, time, key, &record)).unwrap();
+                }
+                pending.execute((all.start as i64, all.start as i64, BATCH as i64)).unwrap();
+                for n in all.step_by(250) {
+                    outbox.execute(("stdout", n as i64, &record[..270])).unwrap();
+                    outbox.execute(("file", n as i64, &record[..270])).unwrap();
+                }
+            }
+            txn.commit().unwrap();
+        })
+    });
+    let other = median(rounds.collect());
+    println!("{BATCH} new alerts, {bytes} bytes with all indexes: {:?}, {:?} CPU", ours.0, ours.1);
     println!(
         "  append + fdatasync of the same bytes: {:?}; ratio {:.2} (goal: at most 4.5)",
         raw.0,
