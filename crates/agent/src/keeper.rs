@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use store::{Match, Raised, RuleRef, RunRecord, State, StoreError};
+use model::AlertId;
+use store::{Match, RuleRef, RunRecord, State, StoreError};
 
 use crate::health::Health;
 
@@ -65,8 +66,9 @@ impl Keeper {
         }
     }
 
-    /// Takes in a run. What the disk does not take now is taken later, in order.
-    pub(crate) fn take(&self, rule: RuleRef, run: RunRecord, matches: Vec<Match>) -> Vec<Raised> {
+    /// Takes in a run. What the disk does not take now is taken later, in order. Gives the new alerts of all that was
+    /// taken.
+    pub(crate) fn take(&self, rule: RuleRef, run: RunRecord, matches: Vec<Match>) -> Vec<AlertId> {
         let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
         // A run without findings is worth no place among those that have some.
         if backlog.is_empty() || !matches.is_empty() {
@@ -74,7 +76,7 @@ impl Keeper {
         }
         let mut raised = Vec::new();
         while let Some(first) = backlog.front() {
-            match self.state.record(&first.rule, &first.run, first.matches.clone(), &self.sinks) {
+            match self.state.record(&first.rule, &first.run, &first.matches, &self.sinks) {
                 Ok(new) => {
                     raised.extend(new);
                     backlog.pop_front();

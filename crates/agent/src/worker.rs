@@ -149,8 +149,7 @@ fn run(rule: &Rule, keeper: &Keeper, engine: &mut Engine, timeout: Duration) {
         detail,
         complete,
     };
-    for raised in keeper.take(reference, record, matches) {
-        let alert = raised.alert;
-        tracing::debug!(alert = %alert.id, rule = &*alert.rule, "an alert was raised");
+    for alert in keeper.take(reference, record, matches) {
+        tracing::debug!(%alert, "an alert was raised");
     }
 }

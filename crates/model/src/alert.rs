@@ -147,11 +147,9 @@ pub struct Alert {
     pub evidence: Evidence,
 }
 
-impl Alert {
-    /// The process that the finding names, by its `start_key`.
-    pub fn start_key(&self) -> Option<&Value<'static>> {
-        self.row.iter().find(|(name, _)| name.eq_ignore_ascii_case("start_key")).map(|(_, value)| value)
-    }
+/// The process that a row names, by its `start_key`.
+pub fn start_key(row: &NamedRow) -> Option<&Value<'static>> {
+    row.iter().find(|(name, _)| name.eq_ignore_ascii_case("start_key")).map(|(_, value)| value)
 }
 
 #[cfg(test)]

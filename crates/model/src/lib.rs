@@ -17,7 +17,7 @@ pub mod size;
 mod time;
 mod value;
 
-pub use alert::{Alert, AlertAction, AlertId, AlertState, Evidence, NamedRow};
+pub use alert::{Alert, AlertAction, AlertId, AlertState, Evidence, NamedRow, start_key};
 pub use error::ScanError;
 pub use event::{Capabilities, Domain, Event};
 pub use nearest::nearest;

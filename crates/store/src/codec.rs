@@ -44,12 +44,21 @@ pub(crate) fn encode<R: Record>(record: &R) -> Vec<u8> {
     bytes
 }
 
-/// Puts a record of a schema in place of what a buffer held. It may be of another type, which borrows what the
-/// record's own type has.
+/// Adds a record of a schema to these bytes. It may be of another type, which borrows what the record's own type has.
 pub(crate) fn encode_as(schema: u16, record: &impl Encode, bytes: &mut Vec<u8>) {
-    bytes.clear();
     bytes.extend_from_slice(&[MAGIC, FORMAT]);
     bytes.extend_from_slice(&schema.to_le_bytes());
+    payload(record, bytes);
+}
+
+/// The bytes of fields that stand in the payload of a record as they are.
+pub(crate) fn encode_part(fields: &impl Encode) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    payload(fields, &mut bytes);
+    bytes
+}
+
+fn payload(record: &impl Encode, bytes: &mut Vec<u8>) {
     #[allow(
         clippy::expect_used,
         reason = "records hold what bincode always encodes, and a Vec takes any length"

@@ -31,9 +31,8 @@ pub use error::StoreError;
 pub use lock::StateLock;
 pub use pending::PendingEntry;
 pub use state::{
-    AlertFilter, Delivery, DeliveryStatus, Due, Found, HistoryEntry, Match, Opened, Outcome, Raised,
-    Retained, RuleCard, RuleRef, RuleRow, RuleRun, RuleSwitch, RunRecord, STATE_FILE, State, StateLimits,
-    StateReader,
+    AlertFilter, Delivery, DeliveryStatus, Due, Found, HistoryEntry, Match, Opened, Outcome, Retained,
+    RuleCard, RuleRef, RuleRow, RuleRun, RuleSwitch, RunRecord, STATE_FILE, State, StateLimits, StateReader,
 };
 pub use stats::TableStats;
 pub use tables::{HISTORY_TABLES, LEDGER_TABLES, STATE_TABLES};

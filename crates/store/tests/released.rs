@@ -90,11 +90,11 @@ fn write(directory: &Path) {
     for n in 1..=3 {
         let time = 1_700_000_000_000 + n * 1_000;
         let raised =
-            state.record(&reference, &run(time, Outcome::Done, ""), vec![found(n, time)], &sinks).unwrap();
-        ids.push(raised[0].alert.id);
+            state.record(&reference, &run(time, Outcome::Done, ""), &[found(n, time)], &sinks).unwrap();
+        ids.push(raised[0]);
     }
     let ended = run(1_700_000_010_000, Outcome::OverBudget, "it took longer than 30 s");
-    state.record(&reference, &ended, vec![found(1, 1_700_000_010_000)], &sinks).unwrap();
+    state.record(&reference, &ended, &[found(1, 1_700_000_010_000)], &sinks).unwrap();
     state.flush().unwrap();
     state.change(ids[0], AlertAction::Acknowledge, "uid:1000", "seen", 1_700_000_020_000).unwrap();
     state.change(ids[1], AlertAction::Close, "uid:0", "a test", 1_700_000_030_000).unwrap();
@@ -226,9 +226,9 @@ fn files_of_every_released_form_are_read_brought_forward_and_written() {
             detail: String::new(),
             complete: true,
         };
-        let matches = vec![found(3, time), found(4, time)];
+        let matches = [found(3, time), found(4, time)];
         let reference = RuleRef::of(&rule("deleted-executable"));
-        let raised = state.record(&reference, &run, matches, &sinks).unwrap();
+        let raised = state.record(&reference, &run, &matches, &sinks).unwrap();
         assert_eq!(raised.len(), 1, "form {form}: the same alert has the same id and window");
         writing.append(&state.pending_audit(100).unwrap()).unwrap();
         drop(writing);

@@ -58,8 +58,8 @@ fn hashes_that_collide_give_right_answers() {
 fn an_alert_that_goes_leaves_its_audit_record_and_its_window() {
     let directory = tempfile::tempdir().unwrap();
     let (state, rule) = (open(directory.path()), rule("r", "SELECT 1"));
-    let matches = (0..20).map(|key| found(key, 1000 + i64::from(key))).collect();
-    state.record(&rule, &run(1000), matches, &BTreeSet::new()).unwrap();
+    let matches: Vec<Match> = (0..20).map(|key| found(key, 1000 + i64::from(key))).collect();
+    state.record(&rule, &run(1000), &matches, &BTreeSet::new()).unwrap();
     let waits = state.pending_audit(100).unwrap();
     let subjects: Vec<_> = all(&state).iter().map(|alert| alert.id.to_string()).collect();
     assert_eq!(waits.iter().map(|entry| entry.subject.clone()).collect::<Vec<_>>(), subjects);
@@ -85,20 +85,23 @@ fn an_alert_that_goes_leaves_its_audit_record_and_its_window() {
 fn a_batch_in_a_queue_is_taken_from_anywhere() {
     let directory = tempfile::tempdir().unwrap();
     let (state, rule) = (open(directory.path()), rule("r", "SELECT 1"));
-    let matches = (0..600).map(|key| found(key, 1000 + i64::from(key % 7))).collect();
+    let matches: Vec<Match> = (0..600).map(|key| found(key, 1000 + i64::from(key % 7))).collect();
     let sinks = BTreeSet::from(["file".to_owned()]);
-    let raised = state.record(&rule, &run(1000), matches, &sinks).unwrap();
+    let raised = state.record(&rule, &run(1000), &matches, &sinks).unwrap();
     let reader = state.reader();
     let queue = |now| {
         let due = reader.due("file", now, 1000).unwrap();
         due.into_iter().map(|due| (due.seq, due.alert.id)).collect::<Vec<_>>()
     };
-    let mut expected: Vec<_> = (1..).zip(raised.iter().map(|raised| raised.alert.id)).collect();
+    let mut expected: Vec<_> = (1..).zip(raised.iter().copied()).collect();
     assert_eq!(queue(2000), expected);
     assert_eq!(queue(1000).len(), 86, "the others are due later");
     assert_eq!(reader.next_due("file").unwrap(), Some(1000));
     let times: Vec<_> = reader.deliveries().unwrap().iter().map(|d| (d.alert, d.time_ms)).collect();
-    assert_eq!(times, raised.iter().map(|r| (r.alert.id, r.alert.first_ms)).collect::<Vec<_>>());
+    assert_eq!(
+        times,
+        raised.iter().zip(&matches).map(|(id, found)| (*id, found.time_ms)).collect::<Vec<_>>()
+    );
     let taken = [1, 2, 256, 257, 258, 300, 600, 301, 513];
     state.delivered("file", &taken, 2000).unwrap();
     state.delivered("file", &[300, 601, 9999], 2001).unwrap();

@@ -126,14 +126,11 @@ pub(super) fn each(
 }
 
 /// Adds alerts, which are numbered from `first` on, after all that are there.
-pub(super) fn add<'a>(
-    table: &mut Table<'_, u64, &'static [u8]>,
-    first: u64,
-    alerts: impl Iterator<Item = Kept<'a>>,
-) -> Inner<()> {
+pub(super) fn add(table: &mut Table<'_, u64, &'static [u8]>, first: u64, alerts: &[Kept<'_>]) -> Inner<()> {
     let mut record = Vec::new();
     let (mut at, mut growing) = (first, Growing::default());
     for (n, alert) in (first..).zip(alerts) {
+        record.clear();
         alert.encode(&mut record);
         if n == first {
             (at, growing) = begun(table, first, record.len())?.unwrap_or((first, growing));
@@ -215,28 +212,19 @@ pub(super) fn change(
 mod tests {
     use std::collections::BTreeMap;
 
-    use model::{AlertId, AlertState, Evidence, Severity};
+    use model::{Evidence, NamedRow};
 
     use super::*;
     use crate::state::schema::ALERTS;
 
-    fn sample(n: u64, bytes: usize) -> model::Alert {
-        model::Alert {
-            id: AlertId([n as u8; 16]),
-            rule: "r".into(),
-            rule_version: "1".into(),
-            sql: "SELECT 1".into(),
-            title: "t".into(),
-            severity: Severity::Low,
-            tags: [].into(),
-            state: AlertState::New,
-            first_ms: n as i64,
-            last_ms: n as i64,
-            window_end_ms: n as i64 + 1,
-            count: 1,
-            row: vec![("text".into(), "x".repeat(bytes).into())],
-            evidence: Evidence::default(),
-        }
+    fn sample(n: u64, bytes: usize) -> NamedRow {
+        vec![("n".into(), n.into()), ("text".into(), "x".repeat(bytes).into())]
+    }
+
+    fn kept(row: &NamedRow) -> Kept<'_> {
+        const NOTHING: &Evidence = &Evidence { sections: Vec::new() };
+        let head = HeadV1 { id: [1; 16], window: 2, first_ms: 3, window_end_ms: 4, last_ms: 3, count: 1 };
+        Kept { head, of_rule: b"", row, evidence: NOTHING }
     }
 
     #[test]
@@ -250,12 +238,12 @@ mod tests {
                 let count = [1, 1, 1, 40, 1, 300, 2][round as usize % 7];
                 let bytes =
                     |n: u64| if n.is_multiple_of(50) { 50_000 } else { [10, 500, 3_000][n as usize * 7 % 3] };
-                let alerts: Vec<_> = (next..next + count).map(|n| sample(n, bytes(n))).collect();
-                let kept = |alert| Kept { alert, window: 0 };
-                assert!(add(&mut table, next, alerts.iter().map(kept)).is_ok());
+                let rows: Vec<_> = (next..next + count).map(|n| sample(n, bytes(n))).collect();
+                let alerts: Vec<_> = rows.iter().map(kept).collect();
+                assert!(add(&mut table, next, &alerts).is_ok());
                 for (n, alert) in (next..).zip(&alerts) {
                     let mut bytes = Vec::new();
-                    kept(alert).encode(&mut bytes);
+                    alert.encode(&mut bytes);
                     known.insert(n, bytes);
                 }
                 // A number that is never used, now and then: there is no alert for each.
@@ -297,7 +285,7 @@ mod tests {
         let txn = database.begin_write().unwrap();
         let mut table = txn.open_table(ALERTS).unwrap();
         for n in 1..=100 {
-            assert!(add(&mut table, n, std::iter::once(Kept { alert: &sample(n, 400), window: 0 })).is_ok());
+            assert!(add(&mut table, n, &[kept(&sample(n, 400))]).is_ok());
         }
         let lengths: Vec<usize> = table.iter().unwrap().map(|row| row.unwrap().1.value().len()).collect();
         assert!(lengths.len() < 15 && lengths.iter().all(|length| *length <= GROWING_MAX), "{lengths:?}");

@@ -90,9 +90,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             {
                 let state = open(directory.path());
-                let matches = (0..3).map(|key| found(key, 1000)).collect();
+                let matches = [0, 1, 2].map(|key| found(key, 1000));
                 let sinks = BTreeSet::from(["file".to_owned()]);
-                state.record(&rule("r", "SELECT 1"), &run(1000), matches, &sinks).unwrap();
+                state.record(&rule("r", "SELECT 1"), &run(1000), &matches, &sinks).unwrap();
             }
             assert_eq!(State::open(directory.path()).unwrap().found, Found::Existing);
             open(directory.path()).file.write(damage).unwrap();

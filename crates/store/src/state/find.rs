@@ -1,14 +1,13 @@
 //! What a run of a rule found becomes alerts, or counts on those that are there.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Rule, Severity};
+use model::{AlertId, Evidence, NamedRow, Rule};
 use redb::WriteTransaction;
 
 use super::raise::raise;
-use super::record::{RuleV1, RunV1, TallyV1};
+use super::record::{HeadV1, Kept, RuleV1, RunV1, TallyV1, part_of_rule};
 use super::rules::RUNS_KEPT;
 use super::schema::{self, get, put};
 use super::windows::{self, Window};
@@ -24,11 +23,9 @@ pub(crate) const AGENT: &str = "agent";
 pub struct RuleRef {
     id: Arc<str>,
     version: Arc<str>,
-    sql: Arc<str>,
-    title: Arc<str>,
-    severity: Severity,
-    tags: Arc<[String]>,
     window_ms: i64,
+    /// What stands in the record of each alert.
+    part: Arc<[u8]>,
     digests: Arc<Digests>,
 }
 
@@ -52,12 +49,9 @@ impl RuleRef {
             Digests { place: begun("daemoneye alert window 1"), alert_id: begun("daemoneye alert id 1") };
         RuleRef {
             digests: Arc::new(digests),
+            part: part_of_rule(rule, &version).into(),
             id: rule.id.as_str().into(),
             version: version.into(),
-            sql: rule.sql.as_str().into(),
-            title: rule.title.as_str().into(),
-            severity: rule.severity,
-            tags: rule.tags.as_slice().into(),
             window_ms: i64::try_from(rule.dedup.window.as_millis()).unwrap_or(i64::MAX),
         }
     }
@@ -89,24 +83,17 @@ impl RuleRef {
         AlertId(id)
     }
 
-    /// The alert that a match opens.
-    fn alert(&self, found: Match) -> Alert {
-        Alert {
-            id: self.alert_id(&found.key, found.time_ms),
-            rule: self.id.clone(),
-            rule_version: self.version.clone(),
-            sql: self.sql.clone(),
-            title: self.title.clone(),
-            severity: self.severity,
-            tags: self.tags.clone(),
-            state: AlertState::New,
+    /// The alert that a match opens, with the hash of its window's place.
+    fn alert<'a>(&'a self, found: &'a Match, window: u32) -> Kept<'a> {
+        let head = HeadV1 {
+            id: self.alert_id(&found.key, found.time_ms).0,
+            window,
             first_ms: found.time_ms,
-            last_ms: found.time_ms,
             window_end_ms: found.time_ms.saturating_add(self.window_ms.max(1)),
+            last_ms: found.time_ms,
             count: found.count,
-            row: found.row,
-            evidence: found.evidence,
-        }
+        };
+        Kept { head, of_rule: &self.part, row: &found.row, evidence: &found.evidence }
     }
 }
 
@@ -170,13 +157,6 @@ pub struct RunRecord {
     pub complete: bool,
 }
 
-/// An alert that is new.
-#[derive(Clone, Debug)]
-pub struct Raised {
-    /// The alert.
-    pub alert: Alert,
-}
-
 impl StateReader {
     /// Of these dedup keys of a rule those that no open window covers at a time: what they found will be new.
     pub fn unseen<'k>(
@@ -232,7 +212,8 @@ const DEFERRED_MAX: usize = 1000;
 impl State {
     /// Takes in one run of a rule: what is new becomes an alert, with an entry in the outbox of each sink and an
     /// audit record that waits for the ledger; the rest counts on the alerts that are there. All of it is one
-    /// transaction, which is on the disk before this comes back if there is a new alert.
+    /// transaction, which is on the disk before this comes back if there is a new alert. Gives the ids of what is new,
+    /// in the order of the matches.
     ///
     /// A run without a new alert waits in memory for the next change or [`State::flush`]: a crash forgets at most
     /// that it ran and how often its alerts were seen since.
@@ -243,20 +224,17 @@ impl State {
         &self,
         rule: &RuleRef,
         run: &RunRecord,
-        matches: Vec<Match>,
+        matches: &[Match],
         sinks: &BTreeSet<String>,
-    ) -> Result<Vec<Raised>, StoreError> {
+    ) -> Result<Vec<AlertId>, StoreError> {
         let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
-        if deferred.len() < DEFERRED_MAX && self.reader().are_seen(rule, &matches)? {
-            deferred.push(Deferred { rule: rule.clone(), run: run.clone(), matches });
+        if deferred.len() < DEFERRED_MAX && self.reader().are_seen(rule, matches)? {
+            deferred.push(Deferred { rule: rule.clone(), run: run.clone(), matches: matches.to_vec() });
             return Ok(Vec::new());
         }
         let raised = self.file.write(|txn| {
             earlier(txn, &deferred, sinks)?;
-            let findings = findings(&matches);
-            let raised = alerts(txn, rule, matches.into_iter().map(Cow::Owned), sinks)?;
-            note(txn, rule, run, findings, raised.len() as u64)?;
-            Ok(raised)
+            take(txn, rule, run, matches, sinks)
         })?;
         deferred.clear();
         Ok(raised)
@@ -278,39 +256,41 @@ impl State {
 fn earlier(txn: &WriteTransaction, deferred: &[Deferred], sinks: &BTreeSet<String>) -> Inner<()> {
     for Deferred { rule, run, matches } in deferred {
         // What was seen when it was put off is seen now, but for a window that retention took away meanwhile.
-        let raised = alerts(txn, rule, matches.iter().map(Cow::Borrowed), sinks)?;
-        note(txn, rule, run, findings(matches), raised.len() as u64)?;
+        take(txn, rule, run, matches, sinks)?;
     }
     Ok(())
 }
 
-fn findings(matches: &[Match]) -> u64 {
-    matches.iter().map(|found| found.count).sum()
-}
-
-fn alerts<'m>(
+/// Writes a run with what it found.
+fn take(
     txn: &WriteTransaction,
     rule: &RuleRef,
-    matches: impl ExactSizeIterator<Item = Cow<'m, Match>>,
+    run: &RunRecord,
+    matches: &[Match],
     sinks: &BTreeSet<String>,
-) -> Inner<Vec<Raised>> {
-    if matches.len() == 0 {
+) -> Inner<Vec<AlertId>> {
+    let raised = alerts(txn, rule, matches, sinks)?;
+    note(txn, rule, run, matches.iter().map(|found| found.count).sum(), raised.len() as u64)?;
+    Ok(raised)
+}
+
+fn alerts(
+    txn: &WriteTransaction,
+    rule: &RuleRef,
+    matches: &[Match],
+    sinks: &BTreeSet<String>,
+) -> Inner<Vec<AlertId>> {
+    if matches.is_empty() {
         return Ok(Vec::new());
     }
-    let matches: Vec<(Cow<'m, Match>, [u8; 32])> = matches
-        .map(|found| {
-            let place = rule.place(&found.key);
-            (found, place)
-        })
-        .collect();
-    let open = open_windows(txn, rule, &matches)?;
+    let places: Vec<[u8; 32]> = matches.iter().map(|found| rule.place(&found.key)).collect();
+    let open = open_windows(txn, rule, matches, &places)?;
     // Counts are added up before they are written; the order of new alerts is that of the matches.
     let mut counted: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
     let mut fresh: HashMap<[u8; 32], usize> = HashMap::with_capacity(matches.len());
-    let mut places: Vec<u32> = Vec::with_capacity(matches.len());
-    let mut raised: Vec<Raised> = Vec::with_capacity(matches.len());
-    for ((found, place), window) in matches.into_iter().zip(open) {
-        if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].alert) {
+    let mut raised: Vec<Kept<'_>> = Vec::with_capacity(matches.len());
+    for ((found, place), window) in matches.iter().zip(places).zip(open) {
+        if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].head) {
             let window = Window { alert: 0, first_ms: alert.first_ms, end_ms: alert.window_end_ms };
             if window.holds(found.time_ms) {
                 alert.count += found.count;
@@ -325,8 +305,7 @@ fn alerts<'m>(
             continue;
         }
         fresh.insert(place, raised.len());
-        places.push(lookup::of_place(&place));
-        raised.push(Raised { alert: rule.alert(found.into_owned()) });
+        raised.push(rule.alert(found, lookup::of_place(&place)));
     }
     if !counted.is_empty() {
         let (mut tallies, alerts) = (txn.open_table(schema::TALLIES)?, txn.open_table(schema::ALERTS)?);
@@ -340,25 +319,25 @@ fn alerts<'m>(
         }
     }
     if !raised.is_empty() {
-        raise(txn, &raised, &places, sinks)?;
+        raise(txn, rule.id(), &raised, sinks)?;
     }
-    Ok(raised)
+    Ok(raised.iter().map(|alert| AlertId(alert.head.id)).collect())
 }
 
 /// The newest window of each match's place, if it has one.
 fn open_windows(
     txn: &WriteTransaction,
     rule: &RuleRef,
-    matches: &[(Cow<'_, Match>, [u8; 32])],
+    matches: &[Match],
+    places: &[[u8; 32]],
 ) -> Inner<Vec<Option<Window>>> {
     // In the order of their hashes, which is that of the runs that they are looked for in.
     let mut in_order: Vec<usize> = (0..matches.len()).collect();
-    in_order.sort_unstable_by_key(|n| lookup::of_place(&matches[*n].1));
+    in_order.sort_unstable_by_key(|n| lookup::of_place(&places[*n]));
     let mut open: Vec<Option<Window>> = matches.iter().map(|_| None).collect();
     windows::writing(txn, |windows| {
         for n in in_order {
-            let (found, place) = &matches[n];
-            open[n] = windows.newest(rule, &found.key, place)?;
+            open[n] = windows.newest(rule, &matches[n].key, &places[n])?;
         }
         Ok(())
     })?;

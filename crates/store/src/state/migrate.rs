@@ -28,8 +28,8 @@ pub(super) fn steps() -> Vec<Slice> {
 /// A step for tests of the whole program, which stands for that of a later version: every alert is written anew.
 #[cfg(debug_assertions)]
 fn rewrite(txn: &WriteTransaction, place: &[u8]) -> Inner<Option<Vec<u8>>> {
-    use super::record::Kept;
     use super::{bundle, schema};
+    use crate::codec;
     let mut alerts = txn.open_table(schema::ALERTS)?;
     let after = place.try_into().map_or(0, u64::from_be_bytes);
     let mut slice = Vec::new();
@@ -39,9 +39,7 @@ fn rewrite(txn: &WriteTransaction, place: &[u8]) -> Inner<Option<Vec<u8>>> {
     })?;
     for n in &slice {
         let Some(record) = bundle::alert(&alerts, *n)? else { continue };
-        let (window, mut bytes) = (record.head.window, Vec::new());
-        Kept { alert: &record.alert(None), window }.encode(&mut bytes);
-        bundle::change(&mut alerts, *n, |m| (m == *n).then(|| bytes.clone()))?;
+        bundle::change(&mut alerts, *n, |m| (m == *n).then(|| codec::encode(&record)))?;
     }
     Ok(slice.last().map(|n| n.to_be_bytes().to_vec()))
 }

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use deliver::{Delivery, DeliveryStatus, Due};
-pub use find::{Match, Outcome, Raised, RuleRef, RunRecord};
+pub use find::{Match, Outcome, RuleRef, RunRecord};
 pub use read::{AlertFilter, HistoryEntry, Rule as RuleRow, RuleRun, StateReader};
 pub use retain::{Retained, StateLimits};
 pub use rules::{RuleCard, RuleSwitch};

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use model::AlertState;
 use redb::WriteTransaction;
 
 use super::bundle;
-use super::find::Raised;
 use super::lookup::{self, Hash};
 use super::record::{Kept, OutboxV1, RaisedV1};
 use super::schema::{self, fill, next_of, put};
@@ -16,11 +16,11 @@ use crate::file::Inner;
 /// Alerts that one record of the outbox names. Taking one out of it writes it anew.
 const OUTBOX_ALERTS: usize = 256;
 
-/// Writes new alerts, each with the hash of its window's place.
+/// Writes new alerts of a rule.
 pub(super) fn raise(
     txn: &WriteTransaction,
-    raised: &[Raised],
-    windows: &[u32],
+    rule: &str,
+    raised: &[Kept<'_>],
     sinks: &BTreeSet<String>,
 ) -> Inner<()> {
     let count = raised.len() as u64;
@@ -29,27 +29,25 @@ pub(super) fn raise(
         let mut next = |name| next_of(&mut counters, name, count);
         (next("alert")?, next("outbox")?, next("pending")?)
     };
-    let numbered = || (first..).zip(raised.iter().map(|raised| &raised.alert));
-    let kept =
-        raised.iter().zip(windows).map(|(raised, window)| Kept { alert: &raised.alert, window: *window });
-    bundle::add(&mut txn.open_table(schema::ALERTS)?, first, kept)?;
-    let hashes = numbered().zip(windows).flat_map(|((n, alert), window)| {
-        let key = alert.start_key().and_then(|key| key.as_text()).map(Hash::of_start_key);
-        let hashes = [Some(Hash::of_id(&alert.id.0)), Some(Hash::of_window(*window)), key];
+    bundle::add(&mut txn.open_table(schema::ALERTS)?, first, raised)?;
+    let numbered = || (first..).zip(raised);
+    let hashes = numbered().flat_map(|(n, alert)| {
+        let key = model::start_key(alert.row).and_then(|key| key.as_text()).map(Hash::of_start_key);
+        let hashes = [Some(Hash::of_id(&alert.head.id)), Some(Hash::of_window(alert.head.window)), key];
         hashes.into_iter().flatten().map(move |hash| (hash, n))
     });
     lookup::note(&mut txn.open_table(schema::LOOKUP)?, hashes)?;
-    let by_time = numbered().map(|(n, alert)| (alert.first_ms, n));
-    fill(&mut txn.open_table(schema::BY_TIME)?, by_time.collect())?;
-    let by_rule = numbered().map(|(n, alert)| (&*alert.rule, alert.first_ms, n));
+    let times = || numbered().map(|(n, alert)| (alert.head.first_ms, n));
+    fill(&mut txn.open_table(schema::BY_TIME)?, times().collect())?;
+    let by_rule = times().map(|(time, n)| (rule, time, n));
     fill(&mut txn.open_table(schema::BY_RULE)?, by_rule.collect())?;
-    let by_state = numbered().map(|(n, alert)| (alert.state as u8, alert.first_ms, n));
+    let by_state = times().map(|(time, n)| (AlertState::New as u8, time, n));
     fill(&mut txn.open_table(schema::BY_STATE)?, by_state.collect())?;
     {
         let mut outbox = txn.open_table(schema::OUTBOX)?;
         for sink in sinks {
             for (place, alerts) in (0..).step_by(OUTBOX_ALERTS).zip(raised.chunks(OUTBOX_ALERTS)) {
-                let times = alerts.iter().map(|raised| raised.alert.first_ms);
+                let times = alerts.iter().map(|alert| alert.head.first_ms);
                 put(&mut outbox, (sink.as_str(), queued + place), &OutboxV1::of(first + place, times))?;
             }
         }

@@ -202,7 +202,9 @@ impl Lane {
     /// Whether an alert that the range led to is one of it: a hash leads to others too.
     fn has(&self, alert: &Alert) -> bool {
         match self {
-            Lane::StartKey(key) => alert.start_key().and_then(|key| key.as_text()) == Some(key.as_slice()),
+            Lane::StartKey(key) => {
+                model::start_key(&alert.row).and_then(|key| key.as_text()) == Some(key.as_slice())
+            }
             _ => true,
         }
     }

@@ -1,9 +1,10 @@
 //! The records of the state file, in their released forms.
 
 use bincode::enc::Encoder;
+use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
-use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Severity, Value};
+use model::{Alert, AlertId, AlertState, Evidence, NamedRow, Rule, Severity, Value};
 
 use crate::codec::{self, Head, Record};
 
@@ -27,8 +28,8 @@ pub(super) struct HeadV1 {
     pub(super) first_ms: i64,
     pub(super) window_end_ms: i64,
     /// As it was raised, like the count: a tally says what came since.
-    last_ms: i64,
-    count: u64,
+    pub(super) last_ms: i64,
+    pub(super) count: u64,
 }
 
 #[derive(Encode, Decode)]
@@ -184,14 +185,22 @@ impl Head for HeadV1 {
     type Of = AlertV1;
 }
 
+/// What the records of a rule's alerts have in common, as it stands in each.
+pub(super) fn part_of_rule(rule: &Rule, version: &str) -> Vec<u8> {
+    codec::encode_part(&(&rule.id, version, &rule.sql, &rule.title, rule.severity as u8, &rule.tags))
+}
+
 /// An alert on its way into a record: the bytes of [`AlertV1`], without a copy of what it is made of.
 pub(super) struct Kept<'a> {
-    pub(super) alert: &'a Alert,
-    /// The hash of its window's place.
-    pub(super) window: u32,
+    pub(super) head: HeadV1,
+    /// [`part_of_rule`].
+    pub(super) of_rule: &'a [u8],
+    pub(super) row: &'a NamedRow,
+    pub(super) evidence: &'a Evidence,
 }
 
 impl Kept<'_> {
+    /// Adds its record to these bytes.
     pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         codec::encode_as(AlertV1::SCHEMA, self, bytes);
     }
@@ -199,25 +208,11 @@ impl Kept<'_> {
 
 impl Encode for Kept<'_> {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        let alert = self.alert;
-        let head = HeadV1 {
-            id: alert.id.0,
-            window: self.window,
-            first_ms: alert.first_ms,
-            window_end_ms: alert.window_end_ms,
-            last_ms: alert.last_ms,
-            count: alert.count,
-        };
-        head.encode(encoder)?;
-        alert.rule.encode(encoder)?;
-        alert.rule_version.encode(encoder)?;
-        alert.sql.encode(encoder)?;
-        alert.title.encode(encoder)?;
-        (alert.severity as u8).encode(encoder)?;
-        alert.tags.encode(encoder)?;
-        encode_row(&alert.row, encoder)?;
-        (alert.evidence.sections.len() as u64).encode(encoder)?;
-        for (name, rows) in &alert.evidence.sections {
+        self.head.encode(encoder)?;
+        encoder.writer().write(self.of_rule)?;
+        encode_row(self.row, encoder)?;
+        (self.evidence.sections.len() as u64).encode(encoder)?;
+        for (name, rows) in &self.evidence.sections {
             name.encode(encoder)?;
             (rows.len() as u64).encode(encoder)?;
             rows.iter().try_for_each(|row| encode_row(row, encoder))?;

@@ -160,7 +160,7 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
         by_state.remove((alert.state as u8, time, n))?;
         by_rule.remove((&*alert.rule, time, n))?;
         hashes.push((Hash::of_id(&head.id), n));
-        let key = alert.start_key().and_then(|key| key.as_text());
+        let key = model::start_key(&alert.row).and_then(|key| key.as_text());
         hashes.extend(key.map(|key| (Hash::of_start_key(key), n)));
         let end_ms = head.window_end_ms;
         if end_ms < now_ms.saturating_sub(SLACK_MS) {

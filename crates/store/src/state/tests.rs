@@ -57,8 +57,8 @@ pub(super) fn open(directory: &Path) -> State {
 }
 
 pub(super) fn raise(state: &State, rule: &RuleRef, key: u32, time_ms: i64) -> Option<AlertId> {
-    let raised = state.record(rule, &run(time_ms), vec![found(key, time_ms)], &sinks()).unwrap();
-    raised.first().map(|raised| raised.alert.id)
+    let raised = state.record(rule, &run(time_ms), &[found(key, time_ms)], &sinks()).unwrap();
+    raised.first().copied()
 }
 
 pub(super) fn all(state: &State) -> Vec<model::Alert> {
@@ -70,8 +70,8 @@ fn ten_thousand_equal_matches_are_one_alert_and_distinct_keys_do_not_merge() {
     let directory = tempfile::tempdir().unwrap();
     let (state, rule) = (open(directory.path()), rule("r", "SELECT 1"));
     for n in 0..100 {
-        let matches = (0..100).map(|_| found(1, 1000 + n)).collect();
-        state.record(&rule, &run(1000 + n), matches, &sinks()).unwrap();
+        let matches: Vec<Match> = (0..100).map(|_| found(1, 1000 + n)).collect();
+        state.record(&rule, &run(1000 + n), &matches, &sinks()).unwrap();
     }
     assert!(raise(&state, &rule, 2, 1500).is_some());
     state.flush().unwrap();
@@ -303,7 +303,7 @@ fn rules_keep_their_switch_and_their_last_runs() {
     assert!(!state.set_rule_enabled("r", false, "uid:0", "noisy", 1002).unwrap());
     assert!(state.set_rule_enabled("bad.yaml", true, "uid:0", "", 1002).is_err());
     for n in 0..100 {
-        state.record(&shape, &run(n), Vec::new(), &sinks()).unwrap();
+        state.record(&shape, &run(n), &[], &sinks()).unwrap();
     }
     state.flush().unwrap();
     drop(state);
@@ -320,10 +320,10 @@ fn work(state: &State, acknowledged: &mut BTreeMap<u32, AlertId>) -> Result<(), 
     let rule = rule("r", "SELECT 1");
     for key in 0..4u32 {
         let time = 1000 + i64::from(key);
-        let raised = state.record(&rule, &run(time), vec![found(key, time), found(0, time)], &sinks())?;
-        for new in raised {
-            let key = new.alert.row[0].1.as_int().unwrap() as u32;
-            acknowledged.insert(key, new.alert.id);
+        let raised = state.record(&rule, &run(time), &[found(key, time), found(0, time)], &sinks())?;
+        for id in raised {
+            let of = |key: &u32| rule.alert_id(&key.to_be_bytes(), time) == id;
+            acknowledged.insert([key, 0].into_iter().find(of).unwrap(), id);
         }
         let waiting = state.pending_audit(10)?;
         if let Some(last) = waiting.last() {
