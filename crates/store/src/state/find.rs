@@ -26,29 +26,23 @@ pub struct RuleRef {
     window_ms: i64,
     /// What stands in the record of each alert.
     part: Arc<[u8]>,
-    digests: Arc<Digests>,
-}
-
-/// Digests that have taken in what is the same for all that a rule finds.
-#[derive(Debug)]
-struct Digests {
-    place: blake3::Hasher,
-    alert_id: blake3::Hasher,
+    /// The keys under which what it finds is hashed, so that those of no other rule give the same.
+    place_key: [u8; 32],
+    id_key: [u8; 32],
 }
 
 impl RuleRef {
     /// Those of a rule.
     pub fn of(rule: &Rule) -> RuleRef {
         let version = super::rules::version(rule);
-        let begun = |context| {
+        let key = |context| {
             let mut digest = blake3::Hasher::new_derive_key(context);
             [rule.id.as_bytes(), version.as_bytes()].iter().for_each(|part| take_in(&mut digest, part));
-            digest
+            *digest.finalize().as_bytes()
         };
-        let digests =
-            Digests { place: begun("daemoneye alert window 1"), alert_id: begun("daemoneye alert id 1") };
         RuleRef {
-            digests: Arc::new(digests),
+            place_key: key("daemoneye alert window 1"),
+            id_key: key("daemoneye alert id 1"),
             part: part_of_rule(rule, &version).into(),
             id: rule.id.as_str().into(),
             version: version.into(),
@@ -68,18 +62,14 @@ impl RuleRef {
 
     /// What stands for a dedup key of this rule.
     pub(super) fn place(&self, key: &[u8]) -> [u8; 32] {
-        let mut digest = self.digests.place.clone();
-        take_in(&mut digest, key);
-        *digest.finalize().as_bytes()
+        *blake3::keyed_hash(&self.place_key, key).as_bytes()
     }
 
     /// The id of the alert that a key opens at a time.
     pub(super) fn alert_id(&self, key: &[u8], opens_ms: i64) -> AlertId {
-        let mut digest = self.digests.alert_id.clone();
-        take_in(&mut digest, key);
-        take_in(&mut digest, &opens_ms.to_be_bytes());
+        let digest = blake3::keyed_hash(&self.id_key, &[key, &opens_ms.to_be_bytes()].concat());
         let mut id = [0; 16];
-        id.copy_from_slice(&digest.finalize().as_bytes()[..16]);
+        id.copy_from_slice(&digest.as_bytes()[..16]);
         AlertId(id)
     }
 
