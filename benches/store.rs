@@ -14,6 +14,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use model::{Dedup, Evidence, NamedRow, Rule, Severity, Value};
@@ -63,14 +64,19 @@ fn rule() -> RuleRef {
     })
 }
 
+/// The names of a statement's columns, which its rows share.
+static NAMES: LazyLock<[Arc<str>; 5]> =
+    LazyLock::new(|| ["pid", "name", "path", "cmdline", "start_key"].map(Arc::from));
+
 fn row(n: u64) -> NamedRow {
-    vec![
-        ("pid".into(), n.into()),
-        ("name".into(), "sleep".into()),
-        ("path".into(), format!("/tmp/dir-{n}/image").into()),
-        ("cmdline".into(), format!("/tmp/dir-{n}/image --with some --arguments {n}").into()),
-        ("start_key".into(), format!("1208271f-{n}-{}", n * 7919).into()),
-    ]
+    let values = [
+        n.into(),
+        "sleep".into(),
+        format!("/tmp/dir-{n}/image").into(),
+        format!("/tmp/dir-{n}/image --with some --arguments {n}").into(),
+        format!("1208271f-{n}-{}", n * 7919).into(),
+    ];
+    NAMES.iter().cloned().zip(values).collect()
 }
 
 fn found(n: u64) -> Match {

@@ -1,5 +1,6 @@
 //! What is kept beside a finding: the process, its ancestors, its sockets, the hash of its image.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Evidence, NamedRow, Value};
@@ -62,7 +63,8 @@ pub(crate) fn gather(engine: &mut Engine, row: &NamedRow) -> Evidence {
         let options = Options { params, limits: Some(LIMITS), ..Options::default() };
         match engine.query(sql, &options) {
             Ok(answer) => {
-                let names: Vec<String> = answer.columns.into_iter().map(|column| column.name).collect();
+                let names: Vec<Arc<str>> =
+                    answer.columns.into_iter().map(|column| column.name.into()).collect();
                 let rows: Vec<NamedRow> =
                     answer.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect();
                 if !rows.is_empty() {
@@ -72,8 +74,8 @@ pub(crate) fn gather(engine: &mut Engine, row: &NamedRow) -> Evidence {
             Err(error) => {
                 tracing::debug!(section, error = error.message, "evidence is not there");
                 missing.push(vec![
-                    ("section".to_owned(), Value::Text(section.as_bytes().to_vec().into())),
-                    ("why".to_owned(), Value::Text(error.message.into_bytes().into())),
+                    ("section".into(), Value::Text(section.as_bytes().to_vec().into())),
+                    ("why".into(), Value::Text(error.message.into_bytes().into())),
                 ]);
             }
         }

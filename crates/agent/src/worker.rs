@@ -124,7 +124,7 @@ fn run(rule: &Rule, keeper: &Keeper, engine: &mut Engine, timeout: Duration) {
     let complete = evaluation.failure.is_none() && evaluation.notes.is_empty() && !evaluation.is_cut();
     let mut matches: Vec<Match> = Vec::with_capacity(evaluation.findings.len());
     for finding in evaluation.findings {
-        let key = rule.dedup.key(finding.row.iter().map(|(name, value)| (name.as_str(), value)));
+        let key = rule.dedup.key(finding.row.iter().map(|(name, value)| (&**name, value)));
         let evidence = model::Evidence::default();
         matches.push(Match { key, time_ms, count: finding.count, row: finding.row, evidence });
     }

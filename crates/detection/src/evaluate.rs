@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use model::{Budget, Dedup, Finding, NamedRow, Note, Rule, Value};
@@ -70,7 +71,7 @@ fn within(limits: Limits, budget: &Budget) -> Limits {
 
 struct Found<'r> {
     dedup: &'r Dedup,
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
     rows: Vec<(NamedRow, u64)>,
     /// The place of each dedup key among the rows.
     places: HashMap<Vec<u8>, usize>,
@@ -95,13 +96,13 @@ impl Found<'_> {
 
 impl Sink for Found<'_> {
     fn columns(&mut self, columns: &[OutputColumn]) -> io::Result<()> {
-        self.names = columns.iter().map(|c| c.name.clone()).collect();
+        self.names = columns.iter().map(|c| c.name.as_str().into()).collect();
         Ok(())
     }
 
     fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
         self.given += 1;
-        let key = self.dedup.key(self.names.iter().map(String::as_str).zip(values));
+        let key = self.dedup.key(self.names.iter().map(|name| &**name).zip(values));
         if let Some(place) = self.places.get(&key) {
             self.rows[*place].1 += 1;
             return Ok(());

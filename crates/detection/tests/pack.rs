@@ -456,7 +456,7 @@ fn rows_become_findings() {
     assert_eq!(found.findings.len(), 1);
     let finding = &found.findings[0];
     assert_eq!((finding.rule.as_str(), finding.severity, finding.time), ("heavy-thing", Severity::High, now));
-    assert_eq!(finding.row, [("pid".to_owned(), 2.into()), ("name".to_owned(), b"a\xff".to_vec().into())]);
+    assert_eq!(finding.row, [("pid".into(), 2.into()), ("name".into(), b"a\xff".to_vec().into())]);
 }
 
 #[test]

@@ -103,8 +103,8 @@ impl AlertAction {
     }
 }
 
-/// A row with its names.
-pub type NamedRow = Vec<(String, Value<'static>)>;
+/// A row with its names, which rows of one statement share.
+pub type NamedRow = Vec<(Arc<str>, Value<'static>)>;
 
 /// What was known when an alert was raised: rows under the name of what they are of, such as `process`,
 /// `ancestors` and `hash`.

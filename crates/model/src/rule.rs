@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::Value;
+use crate::{NamedRow, Value};
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,7 +133,7 @@ pub struct Finding {
     /// How many rows of this run have its dedup key; the first of them is [`Finding::row`].
     pub count: u64,
     /// The row: names, which are all different, and values.
-    pub row: Vec<(String, Value<'static>)>,
+    pub row: NamedRow,
 }
 
 #[cfg(test)]

@@ -56,12 +56,12 @@ fn rule(id: &str) -> Rule {
 
 fn found(n: i64, time_ms: i64) -> Match {
     let row = vec![
-        ("pid".to_owned(), n.into()),
-        ("path".to_owned(), b"/tmp/\xff\n".to_vec().into()),
-        ("start_key".to_owned(), format!("k{n}").into()),
-        ("share".to_owned(), Value::Real(0.5)),
-        ("image".to_owned(), Value::Blob(vec![0, 255].into())),
-        ("tty".to_owned(), Value::Null),
+        ("pid".into(), n.into()),
+        ("path".into(), b"/tmp/\xff\n".to_vec().into()),
+        ("start_key".into(), format!("k{n}").into()),
+        ("share".into(), Value::Real(0.5)),
+        ("image".into(), Value::Blob(vec![0, 255].into())),
+        ("tty".into(), Value::Null),
     ];
     let evidence = Evidence { sections: vec![("process".into(), vec![row.clone(), row.clone()])] };
     Match { key: n.to_be_bytes().to_vec(), time_ms, count: 2, row, evidence }

@@ -54,7 +54,7 @@ fn cut(row: &NamedRow, bytes: usize) -> NamedRow {
     };
     row.iter()
         .take(bytes.max(8))
-        .map(|(name, value)| (name.chars().take(64).collect(), short(value)))
+        .map(|(name, value)| (name.chars().take(64).collect::<String>().into(), short(value)))
         .collect()
 }
 
@@ -66,7 +66,7 @@ fn text(name: &str, value: &str, out: &mut String) {
 }
 
 fn object(row: &NamedRow, out: &mut String) {
-    json::push_row(row.iter().map(|(name, value)| (name.as_str(), value)), out);
+    json::push_row(row.iter().map(|(name, value)| (&**name, value)), out);
 }
 
 fn written(alert: &Alert, row: &NamedRow, sections: &[Section], is_cut: bool) -> String {
@@ -133,8 +133,8 @@ pub(super) mod tests {
     fn a_line_is_json_and_never_longer_than_shippers_take() {
         let long = |n: usize| Value::Text(vec![b'\xff'; n].into());
         let evidence =
-            Evidence { sections: vec![("process".into(), vec![vec![("cmdline".to_owned(), long(20_000))]])] };
-        let many = (0..3000).map(|n| (format!("column{n}"), long(100))).collect();
+            Evidence { sections: vec![("process".into(), vec![vec![("cmdline".into(), long(20_000))]])] };
+        let many = (0..3000).map(|n| (format!("column{n}").into(), long(100))).collect();
         let rows: [NamedRow; 4] =
             [vec![("pid".into(), 1.into())], vec![("x".into(), long(30_000))], many, Vec::new()];
         for row in rows {
@@ -151,7 +151,7 @@ pub(super) mod tests {
 
     #[test]
     fn of_long_evidence_the_texts_are_cut_before_a_section_is_left_out() {
-        let row = |bytes: usize| vec![("cmdline".to_owned(), Value::Text(vec![b'x'; bytes].into()))];
+        let row = |bytes: usize| vec![("cmdline".into(), Value::Text(vec![b'x'; bytes].into()))];
         let evidence = |ancestors: usize| Evidence {
             sections: vec![
                 ("process".into(), vec![row(9)]),

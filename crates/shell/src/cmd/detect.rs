@@ -117,8 +117,7 @@ struct Known(HashMap<(String, Vec<u8>), (SystemTime, Duration)>);
 impl Known {
     /// Whether a finding is news. A window opens at the first finding and does not move with later ones.
     fn is_new(&mut self, rule: &Rule, finding: &Finding) -> bool {
-        let key =
-            (rule.id.clone(), rule.dedup.key(finding.row.iter().map(|(name, value)| (name.as_str(), value))));
+        let key = (rule.id.clone(), rule.dedup.key(finding.row.iter().map(|(name, value)| (&**name, value))));
         let open = self.0.get(&key).is_some_and(|window| is_open(*window, finding.time));
         if !open && self.0.len() < KNOWN_MAX {
             self.0.insert(key, (finding.time, rule.dedup.window));
@@ -218,7 +217,7 @@ fn ndjson(finding: &Finding) -> String {
         json::push_string(tag, &mut text);
     }
     text.push_str("],\"row\":");
-    json::push_row(finding.row.iter().map(|(name, value)| (name.as_str(), value)), &mut text);
+    json::push_row(finding.row.iter().map(|(name, value)| (&**name, value)), &mut text);
     text.push_str("}\n");
     text
 }

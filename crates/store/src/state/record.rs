@@ -1,5 +1,7 @@
 //! The records of the state file, in their released forms.
 
+use std::sync::Arc;
+
 use bincode::enc::Encoder;
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
@@ -17,7 +19,7 @@ pub(super) enum ValueV1 {
     Blob(Vec<u8>),
 }
 
-type RowV1 = Vec<(String, ValueV1)>;
+type RowV1 = Vec<(Arc<str>, ValueV1)>;
 
 /// What an alert's record begins with: enough to find it and to count on it.
 #[derive(Clone, Encode, Decode)]

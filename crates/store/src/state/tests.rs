@@ -40,9 +40,9 @@ pub(super) fn run(time_ms: i64) -> RunRecord {
 
 pub(super) fn found(key: u32, time_ms: i64) -> Match {
     let row = vec![
-        ("pid".to_owned(), i64::from(key).into()),
-        ("path".to_owned(), b"/tmp/\xff".to_vec().into()),
-        ("start_key".to_owned(), format!("k{key}").into()),
+        ("pid".into(), i64::from(key).into()),
+        ("path".into(), b"/tmp/\xff".to_vec().into()),
+        ("start_key".into(), format!("k{key}").into()),
     ];
     let evidence = Evidence { sections: vec![("process".into(), vec![row.clone()])] };
     Match { key: key.to_be_bytes().to_vec(), time_ms, count: 1, row, evidence }

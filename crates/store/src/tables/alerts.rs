@@ -84,7 +84,7 @@ impl AlertRow {
     fn json(&self) -> &(String, String) {
         self.json.get_or_init(|| {
             let object = |row: &NamedRow, out: &mut String| {
-                json::push_row(row.iter().map(|(name, value)| (name.as_str(), value)), out);
+                json::push_row(row.iter().map(|(name, value)| (&**name, value)), out);
             };
             let (mut row, mut evidence) = (String::new(), String::from("{"));
             object(&self.alert.row, &mut row);
