@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::{BackendError, StorageBackend};
@@ -17,6 +17,9 @@ const PAGE_MIN: usize = 4096;
 
 /// Bytes that wait at most.
 const WAITING_MAX: usize = 2 << 20;
+
+/// Bytes of memory that are kept for the next writes.
+const KEPT_MAX: usize = 1 << 20;
 
 /// Bytes that are written at once at most, unless one write has more.
 const TOGETHER_MAX: usize = 64 << 10;
@@ -30,15 +33,15 @@ pub(crate) struct Gathering<B> {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Writes that overlap in no byte, by where they begin.
-    writes: BTreeMap<u64, Vec<u8>>,
-    bytes: usize,
+    /// Writes that overlap in no byte, by where they begin: places in `bytes`.
+    writes: BTreeMap<u64, Range<usize>>,
+    bytes: Vec<u8>,
 }
 
 impl Waiting {
     fn overlaps(&self, offset: u64, length: usize) -> bool {
         let before = self.writes.range(..offset.saturating_add(length as u64)).next_back();
-        before.is_some_and(|(at, bytes)| at + bytes.len() as u64 > offset)
+        before.is_some_and(|(at, place)| at + place.len() as u64 > offset)
     }
 }
 
@@ -55,21 +58,28 @@ impl<B: StorageBackend> Gathering<B> {
 
     /// Writes what waits, neighbours at once. After an error nothing waits: redb takes no more of this storage then.
     fn write_out(&self, mut waiting: MutexGuard<'_, Waiting>) -> io::Result<()> {
-        let Waiting { writes, .. } = std::mem::take(&mut *waiting);
+        let writes = std::mem::take(&mut waiting.writes);
         let (mut at, mut together) = (0, Vec::with_capacity(TOGETHER_MAX));
-        for (offset, bytes) in writes {
+        let mut write = |at, together: &mut Vec<u8>| {
+            let written = if together.is_empty() { Ok(()) } else { self.storage.write(at, together) };
+            together.clear();
+            written
+        };
+        let mut written = Ok(());
+        for (offset, place) in writes {
+            let bytes = &waiting.bytes[place];
             let follows =
                 offset == at + together.len() as u64 && together.len() + bytes.len() <= TOGETHER_MAX;
-            if !follows && !together.is_empty() {
-                self.storage.write(at, &together)?;
-                together.clear();
-            }
-            if together.is_empty() {
+            if !follows {
+                written = written.and_then(|()| write(at, &mut together));
                 at = offset;
             }
-            together.extend_from_slice(&bytes);
+            together.extend_from_slice(bytes);
         }
-        if together.is_empty() { Ok(()) } else { self.storage.write(at, &together) }
+        written = written.and_then(|()| write(at, &mut together));
+        waiting.bytes.clear();
+        waiting.bytes.shrink_to(KEPT_MAX);
+        written
     }
 }
 
@@ -104,12 +114,14 @@ impl<B: StorageBackend> StorageBackend for Gathering<B> {
             self.write_out(waiting)?;
             return self.storage.write(offset, data);
         }
-        if waiting.overlaps(offset, data.len()) || waiting.bytes + data.len() > WAITING_MAX {
+        if waiting.overlaps(offset, data.len()) || waiting.bytes.len() + data.len() > WAITING_MAX {
             self.write_out(waiting)?;
             waiting = self.waiting();
         }
-        waiting.bytes += data.len();
-        waiting.writes.insert(offset, data.to_vec());
+        let from = waiting.bytes.len();
+        waiting.bytes.extend_from_slice(data);
+        let place = from..waiting.bytes.len();
+        waiting.writes.insert(offset, place);
         Ok(())
     }
 

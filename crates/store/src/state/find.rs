@@ -274,10 +274,10 @@ fn alerts(
         return Ok(Vec::new());
     }
     let places: Vec<[u8; 32]> = matches.iter().map(|found| rule.place(&found.key)).collect();
-    let open = open_windows(txn, rule, matches, &places)?;
+    let Sought { open, repeats } = sought(txn, rule, matches, &places)?;
     // Counts are added up before they are written; the order of new alerts is that of the matches.
     let mut counted: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
-    let mut fresh: HashMap<[u8; 32], usize> = HashMap::with_capacity(matches.len());
+    let mut fresh: HashMap<[u8; 32], usize> = HashMap::new();
     let mut raised: Vec<Kept<'_>> = Vec::with_capacity(matches.len());
     for ((found, place), window) in matches.iter().zip(places).zip(open) {
         if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].head) {
@@ -294,7 +294,9 @@ fn alerts(
             (*count, *last) = (*count + found.count, (*last).max(found.time_ms));
             continue;
         }
-        fresh.insert(place, raised.len());
+        if repeats {
+            fresh.insert(place, raised.len());
+        }
         raised.push(rule.alert(found, lookup::of_place(&place)));
     }
     if !counted.is_empty() {
@@ -314,24 +316,27 @@ fn alerts(
     Ok(raised.iter().map(|alert| AlertId(alert.head.id)).collect())
 }
 
-/// The newest window of each match's place, if it has one.
-fn open_windows(
-    txn: &WriteTransaction,
-    rule: &RuleRef,
-    matches: &[Match],
-    places: &[[u8; 32]],
-) -> Inner<Vec<Option<Window>>> {
+/// What is known of the places of matches.
+struct Sought {
+    /// The newest window of each, if it has one.
+    open: Vec<Option<Window>>,
+    /// Whether one may be there more than once. What a run of a rule gives has each key once.
+    repeats: bool,
+}
+
+fn sought(txn: &WriteTransaction, rule: &RuleRef, matches: &[Match], places: &[[u8; 32]]) -> Inner<Sought> {
     // In the order of their hashes, which is that of the runs that they are looked for in.
-    let mut in_order: Vec<usize> = (0..matches.len()).collect();
-    in_order.sort_unstable_by_key(|n| lookup::of_place(&places[*n]));
+    let mut in_order: Vec<(u32, usize)> = places.iter().map(lookup::of_place).zip(0..).collect();
+    in_order.sort_unstable();
+    let repeats = !in_order.is_sorted_by(|(a, _), (b, _)| a < b);
     let mut open: Vec<Option<Window>> = matches.iter().map(|_| None).collect();
     windows::writing(txn, |windows| {
-        for n in in_order {
+        for (_, n) in in_order {
             open[n] = windows.newest(rule, &matches[n].key, &places[n])?;
         }
         Ok(())
     })?;
-    Ok(open)
+    Ok(Sought { open, repeats })
 }
 
 /// Notes the run, and moves the rule's watermark.
