@@ -56,30 +56,31 @@ impl<B: StorageBackend> Gathering<B> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what waits, neighbours at once. After an error nothing waits: redb takes no more of this storage then.
+    /// Writes what waits. After an error nothing waits: redb takes no more of this storage then.
     fn write_out(&self, mut waiting: MutexGuard<'_, Waiting>) -> io::Result<()> {
         let writes = std::mem::take(&mut waiting.writes);
-        let (mut at, mut together) = (0, Vec::with_capacity(TOGETHER_MAX));
-        let mut write = |at, together: &mut Vec<u8>| {
-            let written = if together.is_empty() { Ok(()) } else { self.storage.write(at, together) };
-            together.clear();
-            written
-        };
-        let mut written = Ok(());
-        for (offset, place) in writes {
-            let bytes = &waiting.bytes[place];
-            let follows =
-                offset == at + together.len() as u64 && together.len() + bytes.len() <= TOGETHER_MAX;
-            if !follows {
-                written = written.and_then(|()| write(at, &mut together));
-                at = offset;
-            }
-            together.extend_from_slice(bytes);
-        }
-        written = written.and_then(|()| write(at, &mut together));
+        let written = self.write_in_order(writes, &waiting.bytes);
         waiting.bytes.clear();
         waiting.bytes.shrink_to(KEPT_MAX);
         written
+    }
+
+    /// Writes neighbours at once.
+    fn write_in_order(&self, writes: BTreeMap<u64, Range<usize>>, bytes: &[u8]) -> io::Result<()> {
+        let (mut at, mut together) = (0, Vec::with_capacity(TOGETHER_MAX));
+        for (offset, place) in writes {
+            let follows =
+                offset == at + together.len() as u64 && together.len() + place.len() <= TOGETHER_MAX;
+            if !follows && !together.is_empty() {
+                self.storage.write(at, &together)?;
+                together.clear();
+            }
+            if together.is_empty() {
+                at = offset;
+            }
+            together.extend_from_slice(&bytes[place]);
+        }
+        if together.is_empty() { Ok(()) } else { self.storage.write(at, &together) }
     }
 }
 
