@@ -31,7 +31,7 @@ impl std::fmt::Display for AlertId {
 }
 
 /// Where an alert is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AlertState {
     /// Nobody has looked at it.
     New,

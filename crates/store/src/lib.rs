@@ -22,8 +22,8 @@ mod stats;
 mod tables;
 
 pub use audit::{
-    Checkpoint, Entry, Finding, FindingKind, Hash, Head, LEDGER_FILE, Ledger, LedgerId, LedgerReader,
-    Malformed, NoteKey, Proof, ROWS_PER_READ_MAX, Trust, Verdict, Witness, consistency_holds,
+    Checkpoint, Entry, Finding, FindingKind, Frontier, Hash, Head, LEDGER_FILE, Ledger, LedgerId,
+    LedgerReader, Malformed, NoteKey, Proof, ROWS_PER_READ_MAX, Trust, Verdict, Witness, consistency_holds,
     inclusion_holds, leaf_hash, verify, verify_proof,
 };
 pub use crash::crash_point;

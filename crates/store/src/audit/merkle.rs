@@ -1,5 +1,7 @@
 //! The Merkle tree of RFC 6962 section 2.1 over SHA-256: roots, proofs, and their check (RFC 9162 section 2.1).
 
+use std::convert::Infallible;
+
 use sha2::{Digest, Sha256};
 
 use super::entry::Hash;
@@ -23,9 +25,11 @@ pub(super) fn empty_root() -> Hash {
     Sha256::digest([]).into()
 }
 
-/// The complete subtrees at the right edge: all that an append or the root needs to know.
+/// A tree that grows, as the complete subtrees at its right edge: all that an append or the root needs to know.
+///
+/// It begins with no leaf. A leaf costs one hash on average, the root at most one for each bit of the size.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Frontier {
+pub struct Frontier {
     size: u64,
     /// From the largest to the smallest; one for each bit of the size.
     subtrees: Vec<Hash>,
@@ -39,7 +43,16 @@ impl Frontier {
         Ok(Frontier { size, subtrees: subtrees.collect::<Result<_, _>>()? })
     }
 
-    /// Takes a leaf in, and tells each subtree over more than one leaf that it completes.
+    /// Takes the hash of a leaf in, and tells each subtree over more than one leaf that it completes: its level (the
+    /// logarithm of how many leaves it has), its index among those of the level, and its hash.
+    pub fn append(&mut self, leaf: Hash, mut completed: impl FnMut(u8, u64, &Hash)) {
+        let Ok(()) = self.push(leaf, |level, index, hash| {
+            completed(level, index, hash);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    /// The same with what may fail; after an error this is the frontier of no tree.
     pub(super) fn push<E>(
         &mut self,
         leaf: Hash,
@@ -57,7 +70,8 @@ impl Frontier {
         Ok(())
     }
 
-    pub(super) fn root(&self) -> Hash {
+    /// The root over all leaves so far.
+    pub fn root(&self) -> Hash {
         let smallest_first = self.subtrees.iter().rev().copied();
         smallest_first.reduce(|right, left| parent(&left, &right)).unwrap_or_else(empty_root)
     }

@@ -18,7 +18,7 @@ pub use checkpoint::{Checkpoint, NoteKey};
 pub use entry::{Entry, Hash, LedgerId, Malformed};
 pub use layout::FILE_NAME as LEDGER_FILE;
 pub use ledger::Ledger;
-pub use merkle::{consistency_holds, inclusion_holds, leaf_hash};
+pub use merkle::{Frontier, consistency_holds, inclusion_holds, leaf_hash};
 pub use proof::{Proof, verify_proof};
 pub use reader::{LedgerReader, ROWS_PER_READ_MAX};
 pub use verify::{Finding, FindingKind, Trust, Verdict, Witness, verify};

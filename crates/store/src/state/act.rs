@@ -9,6 +9,7 @@ use super::read::numbered;
 use super::record::{HistoryV1, TallyV1};
 use super::rules::audit;
 use super::schema::{self, get, put};
+use super::spans::{self, List};
 use crate::StoreError;
 use crate::file::Fault;
 
@@ -39,9 +40,9 @@ impl State {
                 return Err(Fault::Refused(format!("alert {id} is {state}: `{action}` does nothing to it")));
             };
             put(&mut tallies, n, &TallyV1::new(after, tally.count, tally.last_ms))?;
-            let mut by_state = txn.open_table(schema::BY_STATE)?;
-            by_state.remove((before as u8, alert.first_ms, n))?;
-            by_state.insert((after as u8, alert.first_ms, n), ())?;
+            let mut spans = txn.open_table(schema::SPANS)?;
+            spans::remove(&mut spans, List::State(before), vec![n])?;
+            spans::add(&mut spans, List::State(after), n, [alert.first_ms].into_iter())?;
             let mut history = txn.open_table(schema::HISTORY)?;
             let last = history.range((n, 0)..=(n, u64::MAX))?.next_back().transpose()?;
             // That it was raised is the first, and told from the alert itself.

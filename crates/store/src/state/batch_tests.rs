@@ -18,7 +18,7 @@ fn hashes_that_collide_give_right_answers() {
     let collide = state.file.write(|txn| {
         let mut table = txn.open_table(schema::LOOKUP)?;
         for key in 0..6u32 {
-            let window = lookup::of_place(&rule.place(&key.to_be_bytes()));
+            let window = rule.place(&key.to_be_bytes()).window();
             let mut hashes = vec![Hash::of_start_key(format!("k{key}").as_bytes()), Hash::of_window(window)];
             hashes.extend(ids.get(key as usize).map(|id| Hash::of_id(&id.0)));
             for n in (1..=5).filter(|n| *n != u64::from(key) + 1) {

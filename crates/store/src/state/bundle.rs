@@ -4,8 +4,8 @@
 //! So a batch fills bundles of eight pages. Alerts that come singly fill one of one page, as its rewriting costs no more
 //! than that of the page that they would be put into.
 //!
-//! A bundle is: how many alerts it has (u32, little endian), where the record of each ends among them (u32 each), the
-//! records. Of an alert that went the record is empty.
+//! A bundle is: the records, where the record of each alert ends among them (u32, little endian, each), how many alerts
+//! it has (u32). Of an alert that went the record is empty.
 
 use redb::{ReadableTable, Table};
 
@@ -28,9 +28,9 @@ struct Bundle<'b> {
 impl<'b> Bundle<'b> {
     fn of(bytes: &'b [u8]) -> Inner<Bundle<'b>> {
         let parts = || {
-            let (count, rest) = bytes.split_first_chunk()?;
-            let count = u32::from_le_bytes(*count) as usize;
-            let (ends, records) = rest.split_at_checked(count.checked_mul(NUMBER_BYTES)?)?;
+            let (rest, count) = bytes.split_last_chunk()?;
+            let ends_bytes = (u32::from_le_bytes(*count) as usize).checked_mul(NUMBER_BYTES)?;
+            let (records, ends) = rest.split_at_checked(rest.len().checked_sub(ends_bytes)?)?;
             Some(Bundle { ends: ends.as_chunks().0, records })
         };
         parts().ok_or(Fault::Record(Undecodable::NoRecord))
@@ -63,24 +63,34 @@ struct Growing {
 }
 
 impl Growing {
-    /// What it would take with another record.
-    fn bytes_with(&self, record: &[u8]) -> usize {
-        2 * NUMBER_BYTES + self.ends.len() + self.records.len() + record.len()
+    fn len(&self) -> usize {
+        self.records.len() + self.ends.len() + NUMBER_BYTES
     }
 
-    fn push(&mut self, record: &[u8]) {
-        self.records.extend_from_slice(record);
+    /// What was added to the records since the last one is one more.
+    fn end_record(&mut self) {
         // A record has 16 MiB at most, and with more than that a bundle has no second one.
         self.ends.extend_from_slice(&(self.records.len() as u32).to_le_bytes());
     }
 
-    /// Its bytes; it is empty then.
-    fn take(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.bytes_with(&[]));
-        bytes.extend_from_slice(&((self.ends.len() / NUMBER_BYTES) as u32).to_le_bytes());
-        bytes.append(&mut self.ends);
-        bytes.append(&mut self.records);
-        bytes
+    fn push(&mut self, record: &[u8]) {
+        self.records.extend_from_slice(record);
+        self.end_record();
+    }
+
+    /// Its bytes.
+    fn bundle(&mut self) -> &[u8] {
+        let count = (self.ends.len() / NUMBER_BYTES) as u32;
+        self.records.append(&mut self.ends);
+        self.records.extend_from_slice(&count.to_le_bytes());
+        &self.records
+    }
+
+    /// Puts it into the table. It is empty then.
+    fn put(&mut self, table: &mut Table<'_, u64, &'static [u8]>, first: u64) -> Inner<()> {
+        table.insert(first, self.bundle())?;
+        self.records.clear();
+        Ok(())
     }
 }
 
@@ -127,36 +137,37 @@ pub(super) fn each(
 
 /// Adds alerts, which are numbered from `first` on, after all that are there.
 pub(super) fn add(table: &mut Table<'_, u64, &'static [u8]>, first: u64, alerts: &[Kept<'_>]) -> Inner<()> {
-    let mut record = Vec::new();
-    let (mut at, mut growing) = (first, Growing::default());
+    let (mut at, mut growing) = begun(table, first)?.unwrap_or_default();
+    // A bundle that was begun is left as it is unless its page has room for the first of these.
+    let mut max = GROWING_MAX;
     for (n, alert) in (first..).zip(alerts) {
-        record.clear();
-        alert.encode(&mut record);
-        if n == first {
-            (at, growing) = begun(table, first, record.len())?.unwrap_or((first, growing));
-        } else if growing.bytes_with(&record) > BYTES_MAX {
-            table.insert(at, growing.take().as_slice())?;
-            at = n;
+        let before = growing.records.len();
+        alert.encode(&mut growing.records);
+        if growing.ends.is_empty() {
+            (at, max) = (n, BYTES_MAX);
+        } else if growing.len() + NUMBER_BYTES > max {
+            let record = growing.records.split_off(before);
+            if n > first {
+                growing.put(table, at)?;
+            } else {
+                growing = Growing::default();
+            }
+            (at, max) = (n, BYTES_MAX);
+            growing.records.extend_from_slice(&record);
+        } else {
+            max = BYTES_MAX;
         }
-        growing.push(&record);
+        growing.end_record();
     }
-    if !growing.ends.is_empty() {
-        table.insert(at, growing.take().as_slice())?;
-    }
-    Ok(())
+    if growing.ends.is_empty() { Ok(()) } else { growing.put(table, at) }
 }
 
-/// The last bundle, where alerts from `first` on can be added to it and the record of that has room in its page.
-fn begun(
-    table: &Table<'_, u64, &'static [u8]>,
-    first: u64,
-    record_bytes: usize,
-) -> Inner<Option<(u64, Growing)>> {
+/// The last bundle, where alerts from `first` on follow those that it has, and its page has room.
+fn begun(table: &Table<'_, u64, &'static [u8]>, first: u64) -> Inner<Option<(u64, Growing)>> {
     let Some((at, bytes)) = table.last()? else { return Ok(None) };
     let (at, bytes) = (at.value(), bytes.value());
     let bundle = Bundle::of(bytes)?;
-    let has_room = bytes.len() + NUMBER_BYTES + record_bytes <= GROWING_MAX;
-    if !has_room || at + bundle.count() != first {
+    if bytes.len() >= GROWING_MAX || at + bundle.count() != first {
         return Ok(None);
     }
     let (ends, records) = (bundle.ends.as_flattened().to_vec(), bundle.records.to_vec());
@@ -203,7 +214,7 @@ pub(super) fn change(
     if changed.records.is_empty() {
         table.remove(first)?;
     } else {
-        table.insert(first, changed.take().as_slice())?;
+        changed.put(table, first)?;
     }
     Ok(true)
 }
@@ -297,7 +308,7 @@ mod tests {
         growing.push(b"one");
         growing.push(b"");
         growing.push(b"three");
-        let bytes = growing.take();
+        let bytes = growing.bundle().to_vec();
         let read = |bytes: &[u8]| {
             let bundle = Bundle::of(bytes)?;
             (0..bundle.count() + 2)

@@ -9,16 +9,14 @@ use super::audit::Waiting;
 use super::record::{
     AlertV1, CardV1, DeliveryV1, HistoryV1, OutboxV1, RuleV1, RunV1, TallyV1, WindowV1, WitnessV1,
 };
-use super::{bundle, lookup, schema};
-use crate::codec::{self, Record};
-use crate::file::Inner;
+use super::{bundle, lookup, schema, spans};
+use crate::codec::{self, Record, Undecodable};
+use crate::file::{Fault, Inner};
 
 /// Reads every record.
 pub(super) fn records(database: &Database) -> Inner<()> {
     let txn = database.begin_read()?;
-    bundle::each(&txn.open_table(schema::ALERTS)?, |_, record| {
-        Ok(codec::decode::<AlertV1>(record).map(drop)?)
-    })?;
+    alerts(&txn)?;
     all::<_, TallyV1>(&txn, schema::TALLIES)?;
     all::<_, WindowV1>(&txn, schema::WINDOWS)?;
     all::<_, HistoryV1>(&txn, schema::HISTORY)?;
@@ -31,6 +29,17 @@ pub(super) fn records(database: &Database) -> Inner<()> {
     each(&txn, schema::PENDING, |bytes| Waiting::of(bytes).map(drop))?;
     each(&txn, schema::LOOKUP, lookup::check)?;
     schema::get::<_, WitnessV1>(&txn.open_table(schema::META)?, "witness").map(drop)
+}
+
+/// Reads every alert, and looks whether each is in the lists.
+fn alerts(txn: &ReadTransaction) -> Inner<()> {
+    let mut numbers = Vec::new();
+    bundle::each(&txn.open_table(schema::ALERTS)?, |n, record| {
+        numbers.push(n);
+        Ok(codec::decode::<AlertV1>(record).map(drop)?)
+    })?;
+    let agree = spans::agree(&txn.open_table(schema::SPANS)?, &numbers)?;
+    agree.then_some(()).ok_or(Fault::Record(Undecodable::Lists))
 }
 
 fn all<K: Key + 'static, R: Record>(
@@ -70,9 +79,14 @@ mod tests {
         Ok(())
     }
 
+    fn list(txn: &redb::WriteTransaction, key: spans::Key, rest: spans::Rest) -> Inner<()> {
+        txn.open_table(schema::SPANS)?.insert(key, rest)?;
+        Ok(())
+    }
+
     #[test]
     fn a_record_that_cannot_be_read_sets_the_file_aside() {
-        let damages: [Damage; 12] = [
+        let damages: [Damage; 15] = [
             |txn| spoil(txn, schema::ALERTS, 1),
             |txn| spoil(txn, schema::TALLIES, 1),
             |txn| spoil(txn, schema::WINDOWS, 1),
@@ -85,6 +99,9 @@ mod tests {
             |txn| spoil(txn, schema::RULES, "r"),
             |txn| spoil(txn, schema::PENDING, 1),
             |txn| spoil(txn, schema::LOOKUP, 1),
+            |txn| list(txn, (0, "", 1), (2, 0, i64::MAX)),
+            |txn| list(txn, (0, "", 9), (u64::MAX, 0, 0)),
+            |txn| list(txn, (2, "closed", 1), (1, 1000, 1000)),
         ];
         for (place, damage) in damages.iter().enumerate() {
             let directory = tempfile::tempdir().unwrap();

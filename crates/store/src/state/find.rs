@@ -11,7 +11,7 @@ use super::record::{HeadV1, Kept, RuleV1, RunV1, TallyV1, part_of_rule};
 use super::rules::RUNS_KEPT;
 use super::schema::{self, get, put};
 use super::windows::{self, Window};
-use super::{State, StateReader, bundle, lookup};
+use super::{State, StateReader, bundle};
 use crate::StoreError;
 use crate::file::Inner;
 
@@ -26,23 +26,38 @@ pub struct RuleRef {
     window_ms: i64,
     /// What stands in the record of each alert.
     part: Arc<[u8]>,
-    /// The keys under which what it finds is hashed, so that those of no other rule give the same.
+    /// The key under which what it finds is hashed, so that those of no other rule give the same.
     place_key: [u8; 32],
-    id_key: [u8; 32],
+}
+
+/// What stands for a dedup key of a rule: a hash over both.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Place([u8; 32]);
+
+impl Place {
+    /// The hash by which its windows are looked up.
+    pub(super) fn window(&self) -> u32 {
+        self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// The id of the alert that is raised of it at a time: the half of the hash that the window's is not of, and the
+    /// time in it. The factor is odd, so that no two times give one id, and spreads them over the digits that people
+    /// tell ids by.
+    pub(super) fn alert_id(&self, time_ms: i64) -> AlertId {
+        let half = self.0.last_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+        let time = time_ms.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        AlertId((half ^ u128::from(time) << 64).to_be_bytes())
+    }
 }
 
 impl RuleRef {
     /// Those of a rule.
     pub fn of(rule: &Rule) -> RuleRef {
         let version = super::rules::version(rule);
-        let key = |context| {
-            let mut digest = blake3::Hasher::new_derive_key(context);
-            [rule.id.as_bytes(), version.as_bytes()].iter().for_each(|part| take_in(&mut digest, part));
-            *digest.finalize().as_bytes()
-        };
+        let mut place_key = blake3::Hasher::new_derive_key("daemoneye alert window 1");
+        [rule.id.as_bytes(), version.as_bytes()].iter().for_each(|part| take_in(&mut place_key, part));
         RuleRef {
-            place_key: key("daemoneye alert window 1"),
-            id_key: key("daemoneye alert id 1"),
+            place_key: *place_key.finalize().as_bytes(),
             part: part_of_rule(rule, &version).into(),
             id: rule.id.as_str().into(),
             version: version.into(),
@@ -61,23 +76,15 @@ impl RuleRef {
     }
 
     /// What stands for a dedup key of this rule.
-    pub(super) fn place(&self, key: &[u8]) -> [u8; 32] {
-        *blake3::keyed_hash(&self.place_key, key).as_bytes()
+    pub(super) fn place(&self, key: &[u8]) -> Place {
+        Place(*blake3::keyed_hash(&self.place_key, key).as_bytes())
     }
 
-    /// The id of the alert that a key opens at a time.
-    pub(super) fn alert_id(&self, key: &[u8], opens_ms: i64) -> AlertId {
-        let digest = blake3::keyed_hash(&self.id_key, &[key, &opens_ms.to_be_bytes()].concat());
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest.as_bytes()[..16]);
-        AlertId(id)
-    }
-
-    /// The alert that a match opens, with the hash of its window's place.
-    fn alert<'a>(&'a self, found: &'a Match, window: u32) -> Kept<'a> {
+    /// The alert that a match opens.
+    fn alert<'a>(&'a self, found: &'a Match, place: &Place) -> Kept<'a> {
         let head = HeadV1 {
-            id: self.alert_id(&found.key, found.time_ms).0,
-            window,
+            id: place.alert_id(found.time_ms).0,
+            window: place.window(),
             first_ms: found.time_ms,
             window_end_ms: found.time_ms.saturating_add(self.window_ms.max(1)),
             last_ms: found.time_ms,
@@ -159,7 +166,7 @@ impl StateReader {
             windows::reading(txn, |windows| {
                 let mut unseen = HashSet::new();
                 for key in keys {
-                    let window = windows.newest(rule, key, &rule.place(key))?;
+                    let window = windows.newest(&rule.place(key))?;
                     if !window.is_some_and(|window| window.holds(time_ms)) {
                         unseen.insert(key.to_vec());
                     }
@@ -178,7 +185,7 @@ impl StateReader {
         self.reading.read(|txn| {
             windows::reading(txn, |windows| {
                 for found in matches {
-                    let window = windows.newest(rule, &found.key, &rule.place(&found.key))?;
+                    let window = windows.newest(&rule.place(&found.key))?;
                     if !window.is_some_and(|window| window.holds(found.time_ms)) {
                         return Ok(false);
                     }
@@ -273,11 +280,11 @@ fn alerts(
     if matches.is_empty() {
         return Ok(Vec::new());
     }
-    let places: Vec<[u8; 32]> = matches.iter().map(|found| rule.place(&found.key)).collect();
-    let Sought { open, repeats } = sought(txn, rule, matches, &places)?;
+    let places: Vec<Place> = matches.iter().map(|found| rule.place(&found.key)).collect();
+    let Sought { open, repeats } = sought(txn, &places)?;
     // Counts are added up before they are written; the order of new alerts is that of the matches.
     let mut counted: BTreeMap<u64, (u64, i64)> = BTreeMap::new();
-    let mut fresh: HashMap<[u8; 32], usize> = HashMap::new();
+    let mut fresh: HashMap<Place, usize> = HashMap::new();
     let mut raised: Vec<Kept<'_>> = Vec::with_capacity(matches.len());
     for ((found, place), window) in matches.iter().zip(places).zip(open) {
         if let Some(alert) = fresh.get(&place).map(|new| &mut raised[*new].head) {
@@ -297,7 +304,7 @@ fn alerts(
         if repeats {
             fresh.insert(place, raised.len());
         }
-        raised.push(rule.alert(found, lookup::of_place(&place)));
+        raised.push(rule.alert(found, &place));
     }
     if !counted.is_empty() {
         let (mut tallies, alerts) = (txn.open_table(schema::TALLIES)?, txn.open_table(schema::ALERTS)?);
@@ -324,15 +331,15 @@ struct Sought {
     repeats: bool,
 }
 
-fn sought(txn: &WriteTransaction, rule: &RuleRef, matches: &[Match], places: &[[u8; 32]]) -> Inner<Sought> {
+fn sought(txn: &WriteTransaction, places: &[Place]) -> Inner<Sought> {
     // In the order of their hashes, which is that of the runs that they are looked for in.
-    let mut in_order: Vec<(u32, usize)> = places.iter().map(lookup::of_place).zip(0..).collect();
+    let mut in_order: Vec<(u32, usize)> = places.iter().map(Place::window).zip(0..).collect();
     in_order.sort_unstable();
     let repeats = !in_order.is_sorted_by(|(a, _), (b, _)| a < b);
-    let mut open: Vec<Option<Window>> = matches.iter().map(|_| None).collect();
+    let mut open: Vec<Option<Window>> = places.iter().map(|_| None).collect();
     windows::writing(txn, |windows| {
         for (_, n) in in_order {
-            open[n] = windows.newest(rule, &matches[n].key, &places[n])?;
+            open[n] = windows.newest(&places[n])?;
         }
         Ok(())
     })?;

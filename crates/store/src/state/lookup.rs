@@ -39,14 +39,14 @@ impl Hash {
         Hash { hash: first(id), kind: 0 }
     }
 
-    /// That of a window's place, as [`of_place`] gives it.
+    /// That of a window, as its place gives it.
     pub(super) fn of_window(hash: u32) -> Hash {
         Hash { hash, kind: 1 }
     }
 
     /// That of the process that an alert names.
     pub(super) fn of_start_key(key: &[u8]) -> Hash {
-        Hash { hash: first(blake3::hash(key).as_bytes()), kind: 2 }
+        Hash { hash: crc32fast::hash(key), kind: 2 }
     }
 
     /// The first entry that this hash could have in a run.
@@ -64,11 +64,6 @@ impl Hash {
         let place = entry & ((1 << PLACE_BITS) - 1);
         (place & ((1 << KIND_BITS) - 1) == u64::from(self.kind)).then_some(place >> KIND_BITS)
     }
-}
-
-/// What is kept of a window's place.
-pub(super) fn of_place(digest: &[u8; 32]) -> u32 {
-    first(digest)
 }
 
 fn first(digest: &[u8]) -> u32 {
@@ -132,6 +127,36 @@ fn before(table: &Runs<'_>, first: u64) -> Inner<Option<(u64, Vec<u64>)>> {
     }))
 }
 
+/// Two runs in one; the entries of the second are moved on by `later`.
+fn merged(run: &[[u8; ENTRY_BYTES]], other: &[u64], later: u64) -> Vec<u64> {
+    let mut merged = Vec::with_capacity(run.len() + other.len());
+    let mut run = run.iter().map(|entry| u64::from_le_bytes(*entry)).peekable();
+    for entry in other.iter().map(|entry| entry + later) {
+        while let Some(before) = run.next_if(|before| *before < entry) {
+            merged.push(before);
+        }
+        merged.push(entry);
+    }
+    merged.extend(run);
+    merged
+}
+
+/// A run merged with the one before it, with the first number of that; nothing if `small` does not find it small
+/// enough beside this one, or no run spans that much.
+fn merged_with_before(
+    table: &Runs<'_>,
+    first: u64,
+    run: &[u64],
+    small: impl Fn(usize, usize) -> bool,
+) -> Inner<Option<(u64, Vec<u64>)>> {
+    let Some((earlier, others)) = table.range(..first)?.next_back().transpose()? else { return Ok(None) };
+    let (earlier, others) = (earlier.value(), entries(others.value()));
+    let place = |entry: &u64| (entry & u64::from(u32::MAX)) >> KIND_BITS;
+    let last = run.iter().map(place).max().unwrap_or(0);
+    let may = small(others.len(), run.len()) && first - earlier + last < SPAN_MAX;
+    Ok(may.then(|| (earlier, merged(others, run, (first - earlier) << KIND_BITS))))
+}
+
 /// Puts a run, merged with those before it that `small` finds small enough beside it.
 fn put_merged(
     table: &mut Runs<'_>,
@@ -139,16 +164,8 @@ fn put_merged(
     mut run: Vec<u64>,
     small: impl Fn(usize, usize) -> bool,
 ) -> Inner<()> {
-    while let Some((earlier, mut merged)) = before(table, first)? {
-        let last = run.iter().map(|entry| entry & (u64::from(u32::MAX))).max().unwrap_or(0) >> KIND_BITS;
-        if !small(merged.len(), run.len()) || first - earlier + last >= SPAN_MAX {
-            break;
-        }
+    while let Some((earlier, merged)) = merged_with_before(table, first, &run, &small)? {
         table.remove(first)?;
-        let later = (first - earlier) << KIND_BITS;
-        merged.extend(run.iter().map(|entry| entry + later));
-        // Two sorted runs: a sort that finds them is a merge.
-        merged.sort();
         (first, run) = (earlier, merged);
     }
     put(table, first, &run)

@@ -20,6 +20,7 @@ mod record;
 mod retain;
 mod rules;
 mod schema;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod windows;

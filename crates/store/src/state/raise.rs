@@ -10,7 +10,8 @@ use redb::WriteTransaction;
 use super::bundle;
 use super::lookup::{self, Hash};
 use super::record::{Kept, OutboxV1, RaisedV1};
-use super::schema::{self, fill, next_of, put};
+use super::schema::{self, next_of, put};
+use super::spans::{self, List};
 use crate::file::Inner;
 
 /// Alerts that one record of the outbox names. Taking one out of it writes it anew.
@@ -37,12 +38,12 @@ pub(super) fn raise(
         hashes.into_iter().flatten().map(move |hash| (hash, n))
     });
     lookup::note(&mut txn.open_table(schema::LOOKUP)?, hashes)?;
-    let times = || numbered().map(|(n, alert)| (alert.head.first_ms, n));
-    fill(&mut txn.open_table(schema::BY_TIME)?, times().collect())?;
-    let by_rule = times().map(|(time, n)| (rule, time, n));
-    fill(&mut txn.open_table(schema::BY_RULE)?, by_rule.collect())?;
-    let by_state = times().map(|(time, n)| (AlertState::New as u8, time, n));
-    fill(&mut txn.open_table(schema::BY_STATE)?, by_state.collect())?;
+    {
+        let mut spans = txn.open_table(schema::SPANS)?;
+        for list in [List::All, List::Rule(rule), List::State(AlertState::New)] {
+            spans::add(&mut spans, list, first, raised.iter().map(|alert| alert.head.first_ms))?;
+        }
+    }
     {
         let mut outbox = txn.open_table(schema::OUTBOX)?;
         for sink in sinks {

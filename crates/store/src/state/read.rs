@@ -1,16 +1,18 @@
 //! Reading the state, a page at a time.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use model::{Alert, AlertId, AlertState};
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableHandle};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableHandle};
 
 use super::find::AGENT;
 use super::lookup::{Hash, Lookup};
 use super::record::{CardV1, HeadV1, HistoryV1, RuleV1, RunV1};
 use super::rules::{RUNS_KEPT, RuleCard};
 use super::schema::{self, get};
+use super::spans::{self, List};
 use super::{STATE_FILE, bundle, migrate};
 use crate::codec;
 use crate::file::{Fault, Inner, Reading};
@@ -25,7 +27,8 @@ pub struct StateReader {
     pub(super) reading: Reading,
 }
 
-/// Which alerts to read: those that agree in every list that is not empty. More may come than asked for.
+/// Which alerts to read: those that agree in every list that is not empty and are of these times. More may come than
+/// asked for.
 #[derive(Clone, Debug, Default)]
 pub struct AlertFilter {
     /// Their ids.
@@ -36,6 +39,10 @@ pub struct AlertFilter {
     pub rules: Vec<String>,
     /// The processes that they name.
     pub start_keys: Vec<Vec<u8>>,
+    /// When they were raised at the earliest, in ms since 1970.
+    pub from_ms: Option<i64>,
+    /// And at the latest.
+    pub to_ms: Option<i64>,
 }
 
 /// What was done about an alert.
@@ -147,53 +154,41 @@ impl Alerts {
     }
 }
 
-/// One range of an index.
+/// Alerts that an index finds.
 #[derive(Clone)]
 enum Lane {
     Id(AlertId),
     StartKey(Vec<u8>),
     Rule(String),
     State(AlertState),
-    Time,
+    All,
 }
 
-/// Where a page of a range ended: a time, where the range is in the order of time, and an alert's number.
-type Place = (i64, u64);
-
 impl Lane {
-    /// The alerts of this range from a place on.
-    fn page(&self, txn: &ReadTransaction, (time, n): Place) -> Inner<Vec<Place>> {
-        let mut found = Vec::new();
-        match self {
+    /// The numbers of alerts of this lane from one on, among them all of these times.
+    fn page(&self, txn: &ReadTransaction, n: u64, times_ms: &RangeInclusive<i64>) -> Inner<Vec<u64>> {
+        let list = match self {
             Lane::Id(id) => {
                 let (alerts, lookup) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::LOOKUP)?);
                 let alert = numbered(&Lookup::over(&lookup)?, &alerts, *id)?;
-                found.extend(alert.filter(|alert| alert.0 >= n).map(|(n, _)| (i64::MIN, n)));
+                return Ok(alert.map(|(found, _)| found).filter(|found| *found >= n).into_iter().collect());
             }
             Lane::StartKey(key) => {
                 let lookup = txn.open_table(schema::LOOKUP)?;
-                let all = Lookup::over(&lookup)?.from(Hash::of_start_key(key), n, PAGE_ALERTS);
-                found.extend(all.into_iter().map(|n| (i64::MIN, n)));
+                return Ok(Lookup::over(&lookup)?.from(Hash::of_start_key(key), n, PAGE_ALERTS));
             }
-            Lane::Rule(rule) => {
-                let (table, rule) = (txn.open_table(schema::BY_RULE)?, rule.as_str());
-                for row in table.range((rule, time, n)..=(rule, i64::MAX, u64::MAX))?.take(PAGE_ALERTS) {
-                    let key = row?.0;
-                    found.push((key.value().1, key.value().2));
-                }
+            Lane::Rule(rule) => List::Rule(rule),
+            Lane::State(state) => List::State(*state),
+            Lane::All => List::All,
+        };
+        let (spans, mut found) = (txn.open_table(schema::SPANS)?, Vec::new());
+        for span in spans::from(&spans, list, n)? {
+            let span = span?;
+            if span.reaches_into(times_ms) {
+                found.extend(span.numbers().take(PAGE_ALERTS - found.len()));
             }
-            Lane::State(state) => {
-                let (table, state) = (txn.open_table(schema::BY_STATE)?, *state as u8);
-                for row in table.range((state, time, n)..=(state, i64::MAX, u64::MAX))?.take(PAGE_ALERTS) {
-                    let key = row?.0;
-                    found.push((key.value().1, key.value().2));
-                }
-            }
-            Lane::Time => {
-                let table = txn.open_table(schema::BY_TIME)?;
-                for row in table.range((time, n)..)?.take(PAGE_ALERTS) {
-                    found.push(row?.0.value());
-                }
+            if found.len() == PAGE_ALERTS {
+                break;
             }
         }
         Ok(found)
@@ -210,14 +205,12 @@ impl Lane {
     }
 }
 
-/// Where a range begins.
-const START: Place = (i64::MIN, 0);
-
 /// Alerts, read a page at a time.
 struct Pages {
     reader: StateReader,
     lanes: Vec<Lane>,
-    from: Place,
+    times_ms: RangeInclusive<i64>,
+    from: u64,
     page: VecDeque<Alert>,
 }
 
@@ -231,12 +224,12 @@ impl Iterator for Pages {
             }
             let lane = self.lanes.last()?.clone();
             let read = self.reader.reading.read(|txn| {
-                let (places, alerts) = (lane.page(txn, self.from)?, Alerts::over(txn)?);
+                let (numbers, alerts) = (lane.page(txn, self.from, &self.times_ms)?, Alerts::over(txn)?);
                 let mut page = VecDeque::new();
-                for (_, n) in &places {
+                for n in &numbers {
                     page.extend(alerts.get(*n)?.filter(|alert| lane.has(alert)));
                 }
-                Ok((places.last().copied(), page))
+                Ok((numbers.last().copied(), page))
             });
             match read {
                 Err(error) => {
@@ -245,10 +238,10 @@ impl Iterator for Pages {
                 }
                 Ok((None, _)) => {
                     self.lanes.pop();
-                    self.from = START;
+                    self.from = 0;
                 }
                 // Numbers end long before their type does.
-                Ok((Some((time, n)), page)) => (self.from, self.page) = ((time, n + 1), page),
+                Ok((Some(n), page)) => (self.from, self.page) = (n + 1, page),
             }
         }
     }
@@ -287,7 +280,7 @@ impl StateReader {
         self.reading.read(|txn| Alerts::over(txn)?.of_id(txn, id))
     }
 
-    /// Alerts, by when they were raised.
+    /// Alerts, in the order in which they were raised.
     pub fn alerts(
         &self,
         filter: &AlertFilter,
@@ -301,10 +294,11 @@ impl StateReader {
         } else if !filter.states.is_empty() {
             filter.states.iter().copied().map(Lane::State).collect()
         } else {
-            vec![Lane::Time]
+            vec![Lane::All]
         };
         lanes.reverse();
-        Pages { reader: self.clone(), lanes, from: START, page: VecDeque::new() }
+        let times_ms = filter.from_ms.unwrap_or(i64::MIN)..=filter.to_ms.unwrap_or(i64::MAX);
+        Pages { reader: self.clone(), lanes, times_ms, from: 0, page: VecDeque::new() }
     }
 
     /// What was done about one alert, or about all.
@@ -420,7 +414,7 @@ impl StateReader {
         self.reading.read(|txn| {
             let mut stats = crate::stats::tables(txn, &file)?;
             // Of alerts there are many in a record.
-            let alerts = txn.open_table(schema::BY_TIME)?.len()?;
+            let alerts = spans::count(&txn.open_table(schema::SPANS)?, List::All)?;
             stats
                 .iter_mut()
                 .filter(|table| table.table == schema::ALERTS.name())

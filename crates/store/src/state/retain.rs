@@ -1,9 +1,9 @@
 //! Letting go of what is old, a slice at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use model::AlertId;
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::ReadableTable;
 
 use super::State;
 use super::audit::write_out;
@@ -13,6 +13,7 @@ use super::lookup::{self, Hash};
 use super::record::{HeadV1, OutboxV1, TallyV1, WindowV1};
 use super::rules::audit;
 use super::schema::{self, get, put};
+use super::spans::{self, List};
 use crate::codec;
 use crate::file::Inner;
 use crate::{StoreError, crash_point, database};
@@ -109,31 +110,36 @@ fn windows(txn: &redb::WriteTransaction, now_ms: i64, slice: usize) -> Inner<u64
 
 /// Alerts past the limits, oldest first.
 fn old(txn: &redb::WriteTransaction, limits: &StateLimits, now_ms: i64, slice: usize) -> Inner<Vec<Going>> {
-    let (by_time, tallies) = (txn.open_table(schema::BY_TIME)?, txn.open_table(schema::TALLIES)?);
+    let (spans, tallies) = (txn.open_table(schema::SPANS)?, txn.open_table(schema::TALLIES)?);
     let (alerts, outbox) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::OUTBOX)?);
     let mut waiting = HashSet::new();
     for row in outbox.iter()? {
         let entry: OutboxV1 = codec::decode(row?.1.value())?;
         waiting.extend(entry.times().map(|(place, _)| entry.alert + place));
     }
-    let surplus = by_time.len()?.saturating_sub(limits.alerts);
-    let mut old = Vec::new();
-    // Of those that stay although they are old enough, as many are looked at as may go.
-    for (place, row) in by_time.iter()?.take(slice.saturating_mul(4)).enumerate() {
-        let (first_ms, n) = row?.0.value();
-        let is_surplus = (place as u64) < surplus;
-        if !is_surplus && first_ms > now_ms.saturating_sub(limits.age_ms) {
-            break;
+    let mut surplus = spans::count(&spans, List::All)?.saturating_sub(limits.alerts);
+    let old_ms = i64::MIN..=now_ms.saturating_sub(limits.age_ms);
+    let (mut old, mut looked) = (Vec::new(), 0);
+    for span in spans::from(&spans, List::All, 0)? {
+        let span = span?;
+        if surplus == 0 && !span.reaches_into(&old_ms) {
+            continue;
         }
-        let Some(head) = bundle::head(&alerts, n)? else { continue };
-        let tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| head.tally());
-        let is_open = head.window_end_ms > now_ms;
-        let is_old = tally.last_ms <= now_ms.saturating_sub(limits.age_ms);
-        if (is_surplus || (is_old && !is_open)) && !waiting.contains(&n) {
-            old.push(Going { n, head });
-        }
-        if old.len() == slice {
-            break;
+        for n in span.numbers() {
+            // Of those that stay although they are old enough, as many are looked at as may go.
+            if old.len() == slice || looked == slice.saturating_mul(4) {
+                return Ok(old);
+            }
+            looked += 1;
+            let is_surplus = surplus > 0;
+            surplus = surplus.saturating_sub(1);
+            let Some(head) = bundle::head(&alerts, n)? else { continue };
+            let tally: TallyV1 = get(&tallies, n)?.unwrap_or_else(|| head.tally());
+            let is_open = head.window_end_ms > now_ms;
+            let is_old = old_ms.contains(&tally.last_ms);
+            if (is_surplus || (is_old && !is_open)) && !waiting.contains(&n) {
+                old.push(Going { n, head });
+            }
         }
     }
     Ok(old)
@@ -147,8 +153,9 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
     let going: HashSet<u64> = old.iter().map(|going| going.n).collect();
     write_out(txn, &going)?;
     let (mut alerts, mut tallies) = (txn.open_table(schema::ALERTS)?, txn.open_table(schema::TALLIES)?);
-    let (mut by_time, mut by_state) = (txn.open_table(schema::BY_TIME)?, txn.open_table(schema::BY_STATE)?);
-    let (mut by_rule, mut hashes) = (txn.open_table(schema::BY_RULE)?, Vec::new());
+    let mut spans = txn.open_table(schema::SPANS)?;
+    let (mut of_rules, mut in_states) = (BTreeMap::<_, Vec<u64>>::new(), BTreeMap::<_, Vec<u64>>::new());
+    let mut hashes = Vec::new();
     let (mut windows, mut ends) = (txn.open_table(schema::WINDOWS)?, txn.open_table(schema::WINDOW_ENDS)?);
     let mut history = txn.open_table(schema::HISTORY)?;
     for Going { n, head } in old {
@@ -156,9 +163,8 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
         let Some(alert) = bundle::alert(&alerts, n)? else { continue };
         let alert = alert.alert(get(&tallies, n)?);
         tallies.remove(n)?;
-        by_time.remove((time, n))?;
-        by_state.remove((alert.state as u8, time, n))?;
-        by_rule.remove((&*alert.rule, time, n))?;
+        of_rules.entry(alert.rule).or_default().push(n);
+        in_states.entry(alert.state).or_default().push(n);
         hashes.push((Hash::of_id(&head.id), n));
         let key = model::start_key(&alert.row).and_then(|key| key.as_text());
         hashes.extend(key.map(|key| (Hash::of_start_key(key), n)));
@@ -171,6 +177,13 @@ fn forget(txn: &redb::WriteTransaction, old: &[Going], now_ms: i64) -> Inner<()>
             ends.insert((end_ms, n), ())?;
         }
         history.retain_in((n, 0)..=(n, u64::MAX), |_, _| false)?;
+    }
+    spans::remove(&mut spans, List::All, old.iter().map(|going| going.n).collect())?;
+    for (rule, gone) in of_rules {
+        spans::remove(&mut spans, List::Rule(&rule), gone)?;
+    }
+    for (state, gone) in in_states {
+        spans::remove(&mut spans, List::State(state), gone)?;
     }
     bundle::remove(&mut alerts, old.iter().map(|going| going.n).collect())?;
     lookup::forget(&mut txn.open_table(schema::LOOKUP)?, hashes)?;

@@ -1,9 +1,8 @@
 //! The tables of the state file, and how a record is found in one and put into it.
 
-use std::ops::Bound;
+use redb::{Key, ReadableTable, Table, TableDefinition};
 
-use redb::{CursorError, Key, ReadableTable, Table, TableDefinition};
-
+use super::spans;
 use crate::codec::{self, Record};
 use crate::file::Inner;
 
@@ -22,9 +21,8 @@ pub(super) const LOOKUP: TableDefinition<'_, u64, Bytes> = TableDefinition::new(
 pub(super) const WINDOWS: TableDefinition<'_, u64, Bytes> = TableDefinition::new("windows");
 /// The same by when they close.
 pub(super) const WINDOW_ENDS: TableDefinition<'_, (i64, u64), ()> = TableDefinition::new("window_ends");
-pub(super) const BY_TIME: TableDefinition<'_, (i64, u64), ()> = TableDefinition::new("alerts_by_time");
-pub(super) const BY_RULE: TableDefinition<'_, (&str, i64, u64), ()> = TableDefinition::new("alerts_by_rule");
-pub(super) const BY_STATE: TableDefinition<'_, (u8, i64, u64), ()> = TableDefinition::new("alerts_by_state");
+/// Alerts by time, rule and state.
+pub(super) const SPANS: TableDefinition<'_, spans::Key, spans::Rest> = TableDefinition::new("alert_spans");
 /// What was done about alerts since they were raised, by the alert's number and its own, which is from 2 on.
 pub(super) const HISTORY: TableDefinition<'_, (u64, u64), Bytes> = TableDefinition::new("alert_history");
 pub(super) const PENDING: TableDefinition<'_, u64, Bytes> = TableDefinition::new("pending_audit");
@@ -45,9 +43,7 @@ pub(super) fn create(txn: &redb::WriteTransaction) -> Inner<()> {
     txn.open_table(LOOKUP)?;
     txn.open_table(WINDOWS)?;
     txn.open_table(WINDOW_ENDS)?;
-    txn.open_table(BY_TIME)?;
-    txn.open_table(BY_RULE)?;
-    txn.open_table(BY_STATE)?;
+    txn.open_table(SPANS)?;
     txn.open_table(HISTORY)?;
     txn.open_table(PENDING)?;
     txn.open_table(OUTBOX)?;
@@ -74,35 +70,6 @@ pub(super) fn put<'k, K: Key + 'static, R: Record>(
     record: &R,
 ) -> Inner<()> {
     table.insert(key, codec::encode(record).as_slice())?;
-    Ok(())
-}
-
-/// Puts keys into a table: in its order, and as many at once as have none of another between them.
-pub(super) fn fill<'k, K: Key + 'static>(
-    table: &mut Table<'_, K, ()>,
-    mut keys: Vec<K::SelfType<'k>>,
-) -> Inner<()>
-where
-    K::SelfType<'k>: Ord,
-{
-    keys.sort_unstable();
-    let mut keys = keys.iter().peekable();
-    while let Some(first) = keys.peek() {
-        let mut gap = table.lower_bound_mut(Bound::Included(*first))?;
-        let mut is_there = true;
-        while let Some(key) = keys.peek() {
-            match gap.insert_before(*key, ()) {
-                Ok(()) => is_there = false,
-                Err(CursorError::UnorderedKey) => break,
-                Err(error) => return Err(redb::Error::from(error).into()),
-            }
-            keys.next();
-        }
-        gap.close()?;
-        if is_there {
-            keys.next();
-        }
-    }
     Ok(())
 }
 

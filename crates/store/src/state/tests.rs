@@ -175,6 +175,20 @@ fn the_indexes_find_what_a_full_read_finds() {
     let by_state =
         AlertFilter { states: vec![AlertState::New, AlertState::Closed], ..AlertFilter::default() };
     assert_eq!(reader.alerts(&by_state).count(), 600);
+    let of_times = |rules: &[&str], from_ms, to_ms| {
+        let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
+        let filter = AlertFilter { rules, from_ms, to_ms, ..AlertFilter::default() };
+        let found: Vec<model::Alert> = reader.alerts(&filter).map(Result::unwrap).collect();
+        let is_it = |alert: &&model::Alert| {
+            from_ms.is_none_or(|from| alert.first_ms >= from) && to_ms.is_none_or(|to| alert.first_ms <= to)
+        };
+        (found.len(), found.iter().filter(is_it).count())
+    };
+    assert_eq!(of_times(&[], Some(1050), Some(1059)).1, 30, "ten times, three alerts at each");
+    assert_eq!(of_times(&["ab"], Some(1050), Some(1059)).1, 15);
+    assert_eq!(of_times(&[], None, Some(1199)).1, 600);
+    assert_eq!(of_times(&[], Some(1200), None), (0, 0), "no span reaches there");
+    assert!(of_times(&[], Some(1199), None).0 < 300, "spans that do not reach there are not read");
     let by_key = AlertFilter { start_keys: vec![b"k7".to_vec(), b"none".to_vec()], ..AlertFilter::default() };
     let found: Vec<_> = reader.alerts(&by_key).map(|a| a.unwrap().row[0].1.as_int()).collect();
     assert_eq!(found, [Some(7)]);
@@ -289,6 +303,27 @@ fn retention_takes_the_old_and_leaves_what_is_owed() {
 }
 
 #[test]
+fn alerts_of_a_clock_that_was_ahead_keep_none_that_are_old() {
+    let directory = tempfile::tempdir().unwrap();
+    let (state, rule) = (open(directory.path()), rule("r", "SELECT 1"));
+    let record = |keys: std::ops::Range<u32>, time_ms| {
+        let matches: Vec<Match> = keys.map(|key| found(key, time_ms)).collect();
+        state.record(&rule, &run(time_ms), &matches, &BTreeSet::new()).unwrap();
+    };
+    record(0..500, 900_000_000);
+    record(500..520, 1000);
+    let limits = StateLimits { age_ms: 1_000_000, alerts: 1000 };
+    let went = state.retain(&limits, 95_000_000, 100).unwrap();
+    assert_eq!(went.alerts, 20);
+    assert!(all(&state).iter().all(|alert| alert.first_ms == 900_000_000));
+    let limits = StateLimits { alerts: 100, ..limits };
+    assert_eq!((0..5).map(|_| state.retain(&limits, 95_000_000, 100).unwrap().alerts).sum::<u64>(), 400);
+    assert_eq!(all(&state).first().unwrap().row[0].1.as_int(), Some(400), "the oldest went");
+    drop(state);
+    assert_eq!(State::open(directory.path()).unwrap().found, Found::Existing);
+}
+
+#[test]
 fn rules_keep_their_switch_and_their_last_runs() {
     let directory = tempfile::tempdir().unwrap();
     let state = open(directory.path());
@@ -322,7 +357,7 @@ fn work(state: &State, acknowledged: &mut BTreeMap<u32, AlertId>) -> Result<(), 
         let time = 1000 + i64::from(key);
         let raised = state.record(&rule, &run(time), &[found(key, time), found(0, time)], &sinks())?;
         for id in raised {
-            let of = |key: &u32| rule.alert_id(&key.to_be_bytes(), time) == id;
+            let of = |key: &u32| rule.place(&key.to_be_bytes()).alert_id(time) == id;
             acknowledged.insert([key, 0].into_iter().find(of).unwrap(), id);
         }
         let waiting = state.pending_audit(10)?;

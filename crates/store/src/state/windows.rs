@@ -5,8 +5,8 @@
 use redb::ReadableTable;
 
 use super::bundle;
-use super::find::RuleRef;
-use super::lookup::{self, Hash, Lookup};
+use super::find::Place;
+use super::lookup::{Hash, Lookup};
 use super::record::WindowV1;
 use super::schema::{self, get};
 use crate::file::Inner;
@@ -36,9 +36,9 @@ pub(super) struct Windows<'t, T> {
 }
 
 impl<T: ReadableTable<u64, &'static [u8]>> Windows<'_, T> {
-    /// The newest window of a dedup key, which has this place.
-    pub(super) fn newest(&self, rule: &RuleRef, key: &[u8], place: &[u8; 32]) -> Inner<Option<Window>> {
-        self.lookup.newest(Hash::of_window(lookup::of_place(place)), |n| {
+    /// The newest window of a place.
+    pub(super) fn newest(&self, place: &Place) -> Inner<Option<Window>> {
+        self.lookup.newest(Hash::of_window(place.window()), |n| {
             let (id, first_ms, end_ms) = match bundle::head(self.alerts, n)? {
                 Some(head) => (head.id, head.first_ms, head.window_end_ms),
                 None => match get::<_, WindowV1>(self.left, n)? {
@@ -46,8 +46,8 @@ impl<T: ReadableTable<u64, &'static [u8]>> Windows<'_, T> {
                     None => return Ok(None),
                 },
             };
-            // The id is a hash over the rule, the key and the time: no other key has it.
-            let is_it = rule.alert_id(key, first_ms).0 == id;
+            // No other place has this id at this time.
+            let is_it = place.alert_id(first_ms).0 == id;
             Ok(is_it.then_some(Window { alert: n, first_ms, end_ms }))
         })
     }

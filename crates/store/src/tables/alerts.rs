@@ -2,20 +2,22 @@
 
 use std::sync::OnceLock;
 
-use collector::{Row, Rows, Table, int, key, text, unique};
+use collector::{Row, Rows, Table, int, key, ranged, text, unique};
 use model::{Alert, AlertId, AlertState, Extent, NamedRow, Query, ScanError, Value, json};
 
-use super::{failed, seconds};
+use super::{failed, range_ms, seconds};
 use crate::{AlertFilter, StateReader};
 
 pub(crate) static TABLE: Table<AlertRow, StateReader> = Table {
     name: "alerts",
     about: "Alerts that rules raised, with evidence and what became of them.",
-    identity: unique(&["id", "rule", "state", "start_key"]),
+    identity: unique(&["id", "time", "rule", "state", "start_key"]),
     extent: Extent::Whole { rows: 1000 },
     columns: &[
         key(text("id", "The alert's id, 32 hexadecimal digits.", |a| (&a.id).into())),
-        int("time", "When it was first found, in seconds since 1970.", |a| seconds(a.alert.first_ms).into()),
+        ranged(int("time", "When it was first found, in seconds since 1970.", |a| {
+            seconds(a.alert.first_ms).into()
+        })),
         text("severity", "`low`, `medium`, `high` or `critical`.", |a| a.alert.severity.name().into()),
         text("title", "What was found, in one line.", |a| a.alert.title.as_ref().into()),
         key(text("rule", "The rule's id.", |a| a.alert.rule.as_ref().into())),
@@ -45,6 +47,7 @@ pub(crate) static TABLE: Table<AlertRow, StateReader> = Table {
     scan,
     examples: &[
         "SELECT id, severity, title, count FROM alerts WHERE state = 'new' ORDER BY time DESC",
+        "SELECT time, rule, title FROM alerts WHERE time > unixepoch() - 3600",
         "SELECT rule, count(*) AS alerts, sum(count) AS findings FROM alerts GROUP BY rule",
     ],
 };
@@ -108,7 +111,8 @@ fn scan(reader: &StateReader, query: &Query) -> Result<Rows<AlertRow>, ScanError
     let texts =
         |name| query.texts(name).map(|texts| texts.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>());
     let of = |text: &Vec<u8>| String::from_utf8(text.clone()).ok();
-    let mut filter = AlertFilter::default();
+    let (from_ms, to_ms) = range_ms(query, "time");
+    let mut filter = AlertFilter { from_ms, to_ms, ..AlertFilter::default() };
     // A key that is none finds nothing, which an empty list would not say.
     if let Some(ids) = texts("id") {
         filter.ids = ids.iter().filter_map(|id| AlertId::parse(&of(id)?)).collect();
