@@ -9,30 +9,24 @@
 //! `omit` is never set: SQLite tests each row again, so what a scan does with a constraint is advice.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use collector::Scan;
-use model::{ColumnMask, Constraint, Kind, Op, ScanError, TableSchema, Value};
-use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
+use model::{TableSchema, Value};
 use rusqlite::ffi;
-use rusqlite::types::ValueRef;
 use rusqlite::vtab::{
-    Context, Filters, IndexConstraintOp, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor,
-    sqlite3_vtab, sqlite3_vtab_cursor,
+    Context, Filters, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor, sqlite3_vtab,
+    sqlite3_vtab_cursor,
 };
 use rusqlite::{Connection, Error, Result};
 
-use crate::kept::{Found, Index, Kept, Key};
-use crate::plan::{Arg, By, Offer, Plan, choose};
-use crate::scope::{Scope, Started, Use, Wanted, add, inner, lock, timed};
-use crate::{ErrorKind, Limit, Route, SqlError};
+use crate::Route;
+use crate::cursor::{Cursor, Source};
+use crate::plan::{Arg, choose};
+use crate::scope::{Scope, lock, timed};
 
 /// What the cursors of a connection share: its tables, and the run of the current statement.
 pub(crate) struct Shared {
@@ -241,20 +235,23 @@ impl<'r> Record<'r> {
     }
 }
 
+/// A table of a connection.
 #[derive(Clone)]
-struct Aux {
-    shared: Arc<Shared>,
-    table: usize,
+pub(crate) struct Aux {
+    pub(crate) shared: Arc<Shared>,
+    /// Its place among those of the connection.
+    pub(crate) table: usize,
 }
 
 impl Aux {
-    fn schema(&self) -> &Arc<TableSchema> {
+    pub(crate) fn schema(&self) -> &Arc<TableSchema> {
         &self.shared.tables[self.table].0
     }
 }
 
+/// A table, as SQLite holds it.
 #[repr(C)]
-struct TableVtab {
+pub(crate) struct TableVtab {
     base: sqlite3_vtab,
     aux: Aux,
 }
@@ -309,21 +306,7 @@ unsafe impl<'vtab> VTab<'vtab> for TableVtab {
     }
 
     fn open(&'vtab mut self) -> Result<Cursor<'vtab>> {
-        Ok(Cursor {
-            base: sqlite3_vtab_cursor::default(),
-            aux: self.aux.clone(),
-            scope: None,
-            encoded: String::new(),
-            plan: Plan { used: 0, rows: 0, args: Vec::new(), limits: 0 },
-            source: Source::Empty,
-            lookup: None,
-            identity: Vec::new(),
-            ordinals: None,
-            tested: ColumnMask::NONE,
-            timing: false,
-            seen: Seen::default(),
-            vtab: PhantomData,
-        })
+        Ok(Cursor::new(self.aux.clone()))
     }
 }
 
@@ -333,155 +316,6 @@ fn declaration(schema: &TableSchema) -> String {
         format!("\"{}\" {}{hidden}", c.name.replace('"', "\"\""), c.kind.sql())
     };
     format!("CREATE TABLE x({})", schema.columns.iter().map(column).collect::<Vec<_>>().join(", "))
-}
-
-struct Offers {
-    list: Vec<Offer>,
-    /// SQLite's number of each.
-    numbers: Vec<usize>,
-    /// SQLite's numbers of LIMIT and OFFSET; none where rows are sorted.
-    limits: Vec<usize>,
-    /// No comparison was left out of the list.
-    complete: bool,
-}
-
-impl Aux {
-    fn offers(&self, info: &IndexInfo) -> Result<Offers> {
-        let (schema, route) = &self.shared.tables[self.table];
-        let unique = schema.identity.unique && route.keeps_identity();
-        let numbered = lock(&self.shared.planning).numbered;
-        // Rows with one identity are told apart by their order, so all of them must pass a filter, or none.
-        let may_filter = |column: usize| {
-            let named = |name: &Cow<'_, str>| schema.column(name) == Some(column);
-            !numbered || unique || schema.identity.columns.iter().any(named)
-        };
-        let sorted = info.num_of_order_by() > 0;
-        let mut offers = Offers { list: Vec::new(), numbers: Vec::new(), limits: Vec::new(), complete: true };
-        for (number, constraint) in info.constraints().enumerate() {
-            use IndexConstraintOp as Sql;
-            let op = match constraint.operator() {
-                Sql::SQLITE_INDEX_CONSTRAINT_EQ => Op::Eq,
-                Sql::SQLITE_INDEX_CONSTRAINT_LIKE => Op::Like,
-                Sql::SQLITE_INDEX_CONSTRAINT_GLOB => Op::Glob,
-                Sql::SQLITE_INDEX_CONSTRAINT_REGEXP => Op::Regexp,
-                Sql::SQLITE_INDEX_CONSTRAINT_LT => Op::Lt,
-                Sql::SQLITE_INDEX_CONSTRAINT_LE => Op::Le,
-                Sql::SQLITE_INDEX_CONSTRAINT_GT => Op::Gt,
-                Sql::SQLITE_INDEX_CONSTRAINT_GE => Op::Ge,
-                Sql::SQLITE_INDEX_CONSTRAINT_LIMIT | Sql::SQLITE_INDEX_CONSTRAINT_OFFSET => {
-                    if !sorted && constraint.is_usable() {
-                        offers.limits.push(number);
-                    }
-                    continue;
-                }
-                _ => {
-                    offers.complete = false;
-                    continue;
-                }
-            };
-            // A negative column is the row number, which no table can look up.
-            let Ok(column) = usize::try_from(constraint.column()) else {
-                offers.complete = false;
-                continue;
-            };
-            let usable = constraint.is_usable();
-            let pattern = matches!(op, Op::Like | Op::Glob | Op::Regexp);
-            offers.list.push(Offer {
-                column,
-                op,
-                usable,
-                binary: pattern || info.collation(number)? == "BINARY",
-                list: op == Op::Eq && usable && info.is_in_constraint(number)?,
-                constant: usable && info.rhs_value(number)?.is_some(),
-                by_route: route.filters(schema, op) && may_filter(column),
-            });
-            offers.numbers.push(number);
-        }
-        Ok(offers)
-    }
-}
-
-#[repr(C)]
-struct Cursor<'vtab> {
-    base: sqlite3_vtab_cursor,
-    aux: Aux,
-    scope: Option<Arc<Scope>>,
-    encoded: String,
-    plan: Plan,
-    source: Source,
-    lookup: Option<Lookup>,
-    identity: Vec<usize>,
-    /// Rows so far of each identity, where identities repeat and rows stream.
-    ordinals: Option<std::collections::HashMap<Vec<Key>, u32>>,
-    tested: ColumnMask,
-    timing: bool,
-    seen: Seen,
-    vtab: PhantomData<&'vtab TableVtab>,
-}
-
-enum Source {
-    Empty,
-    Stream {
-        scan: Box<dyn Scan>,
-        ordinal: u32,
-    },
-    Kept {
-        rows: Arc<Kept>,
-        found: Found,
-        at: usize,
-    },
-    /// The kept row `at` and those after it with the same hash.
-    Chain {
-        lookup: Lookup,
-        at: Option<u32>,
-    },
-}
-
-impl Source {
-    /// The kept row that a cursor stands on.
-    fn kept(&self) -> Option<(&Kept, usize)> {
-        match self {
-            Source::Empty | Source::Stream { .. } => None,
-            Source::Kept { rows, found: Found::All, at } => (*at < rows.rows.len()).then_some((rows, *at)),
-            Source::Kept { rows, found: Found::Rows(list), at } => {
-                list.get(*at).map(|row| (&**rows, *row as usize))
-            }
-            Source::Chain { lookup, at } => at.map(|row| (&*lookup.rows, row as usize)),
-        }
-    }
-}
-
-/// An index of a whole kept table, and the argument that it is asked with.
-#[derive(Clone)]
-struct Lookup {
-    rows: Arc<Kept>,
-    index: Arc<Index>,
-    /// Place among the arguments.
-    place: usize,
-    kind: Kind,
-}
-
-/// What one cursor saw, until it is added to the scope's counts.
-#[derive(Default)]
-struct Seen {
-    scans: u64,
-    collections: u64,
-    /// Rows that the table gave.
-    collected: u64,
-    /// Columns whose values were sent.
-    sent: ColumnMask,
-    produced: u64,
-    kept: u64,
-    read: ColumnMask,
-    time: Cell<Duration>,
-    how: &'static str,
-    /// Columns of the current row that were read.
-    row: Cell<ColumnMask>,
-    /// The number of the current row was asked for.
-    numbered: Cell<bool>,
-    /// The scope's steps when the current row was reached.
-    steps: i64,
-    standing: bool,
 }
 
 // SAFETY: `#[repr(C)]` with the base struct first, as the trait asks.
@@ -504,30 +338,7 @@ unsafe impl VTabCursor for Cursor<'_> {
     }
 
     fn rowid(&self) -> Result<i64> {
-        self.seen.numbered.set(true);
-        let Some(scope) = &self.scope else { return Ok(0) };
-        if !scope.numbered && scope.tables[self.aux.table].route.projects() {
-            let what = format!("{}: rows were collected without their numbers", self.aux.schema().name);
-            return Err(self.fail(SqlError::new(ErrorKind::Internal, what)));
-        }
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            let (identity, ordinal) = match (&self.source, self.source.kept()) {
-                (Source::Stream { scan, ordinal }, _) => {
-                    (self.identity_of(|c| Key::of(&scan.value(c))), *ordinal)
-                }
-                (_, Some((rows, row))) => {
-                    let ordinal =
-                        if scope.unique(self.aux.table) { 0 } else { rows.ordinal(row, &self.identity) };
-                    (self.identity_of(|c| Key::of(&rows.rows.value(row, c))), ordinal)
-                }
-                (_, None) => return Ok(0),
-            };
-            scope.number(self.aux.table, identity, ordinal)
-        }));
-        match caught {
-            Ok(number) => number.map_err(|error| self.fail(scan_error(self.aux.schema(), error))),
-            Err(panic) => Err(self.fail(panicked(self.aux.schema(), &*panic))),
-        }
+        self.number()
     }
 }
 
@@ -569,411 +380,4 @@ impl Cursor<'_> {
             timed(true, &self.seen.time, || unsafe { self.give(context, column) });
         }))
     }
-
-    /// What to tell SQLite of a table that panicked.
-    #[cold]
-    #[inline(never)]
-    fn fault(&self, panic: &(dyn std::any::Any + Send)) -> String {
-        self.fail(panicked(self.aux.schema(), panic)).to_string()
-    }
-
-    /// Runs what may call a table's code; a panic becomes an error of this statement.
-    fn caught(&mut self, call: impl FnOnce(&mut Self) -> std::result::Result<(), SqlError>) -> Result<()> {
-        let caught = catch_unwind(AssertUnwindSafe(|| call(self)));
-        let done = caught.unwrap_or_else(|panic| Err(panicked(self.aux.schema(), &*panic)));
-        done.map_err(|error| {
-            self.source = Source::Empty;
-            self.leave_row();
-            self.fail(error)
-        })
-    }
-
-    /// Keeps the whole error for the engine, and gives SQLite its text.
-    fn fail(&self, error: SqlError) -> Error {
-        let text = error.message.clone();
-        if let Some(scope) = &self.scope {
-            lock(&scope.failure).get_or_insert(error);
-        }
-        Error::ModuleError(text)
-    }
-
-    fn start(&mut self, encoded: &str, args: &Filters<'_>) -> std::result::Result<(), SqlError> {
-        self.leave_row();
-        if self.look_up(encoded, args) {
-            return Ok(());
-        }
-        self.source = Source::Empty;
-        self.lookup = None;
-        let schema = self.aux.schema().clone();
-        let internal = |what: &str| SqlError::new(ErrorKind::Internal, format!("{}: {what}", schema.name));
-        let scope = lock(&self.aux.shared.scope).clone();
-        let scope = scope.ok_or_else(|| internal("a scan started outside a statement"))?;
-        if self.scope.as_ref().is_none_or(|s| !Arc::ptr_eq(s, &scope)) {
-            self.report();
-            self.scope = Some(scope.clone());
-            self.timing = scope.timed;
-            self.encoded.clear();
-        }
-        if self.encoded != encoded || encoded.is_empty() {
-            self.report();
-            self.plan = Plan::decode(encoded).ok_or_else(|| internal("a plan could not be read"))?;
-            encoded.clone_into(&mut self.encoded);
-            self.identity = schema.identity.columns.iter().filter_map(|c| schema.column(c)).collect();
-            let tested = |mask: ColumnMask, (i, column): (usize, &model::ColumnSchema)| {
-                let compared = scope.tested.iter().any(|t| t.eq_ignore_ascii_case(&column.name));
-                if compared { mask.with(i) } else { mask }
-            };
-            self.tested = schema.columns.iter().enumerate().fold(ColumnMask::NONE, tested);
-        }
-        self.seen.scans += 1;
-        add(&scope.steps, 1);
-
-        let Some((constraints, marks)) = self.constraints(&schema, args)? else {
-            return Ok(()); // Compared with NULL or with an empty list: no row can match.
-        };
-        let gives = |arg: &Arg| arg.by == By::Table && schema.columns[arg.column].required;
-        if schema.required().next().is_some() && !marks.iter().any(gives) {
-            return Err(required(&schema));
-        }
-        let wanted = Wanted {
-            constraints,
-            args: marks,
-            used: ColumnMask::from_bits(self.plan.used),
-            rows: self.rows_wanted(args),
-        };
-        let inner = inner(&scope);
-        let started = timed(scope.timed, &self.seen.time, || scope.start(self.aux.table, wanted, inner));
-        match started.map_err(|error| scan_error(&schema, error))? {
-            Started::Stream { scan, sent } => {
-                self.seen.collections += 1;
-                self.seen.sent = self.seen.sent.or(sent);
-                self.seen.how = "streamed";
-                let projects = scope.tables[self.aux.table].route.projects();
-                let told_apart = scope.numbered || !projects;
-                self.ordinals = (told_apart && !scope.unique(self.aux.table)).then(Default::default);
-                self.source = Source::Stream { scan, ordinal: 0 };
-                self.advance()
-            }
-            Started::Kept { rows, found, collected } => {
-                if let Some(collected) = collected {
-                    self.seen.collections += 1;
-                    self.seen.collected += collected.rows;
-                    self.seen.sent = self.seen.sent.or(collected.sent);
-                }
-                self.seen.how = if matches!(found, Found::All) { "kept" } else { "indexed" };
-                self.lookup = self.remember(&scope, &schema, &rows);
-                self.source = Source::Kept { rows, found, at: 0 };
-                self.settle();
-                Ok(())
-            }
-        }
-    }
-
-    /// What the next start can go by, when this one went by an index of the whole table.
-    fn remember(&self, scope: &Scope, schema: &TableSchema, rows: &Arc<Kept>) -> Option<Lookup> {
-        let by = |(place, arg): (usize, &Arg)| {
-            if arg.op != Op::Eq || arg.list {
-                return None;
-            }
-            let (rows, index) = (rows.clone(), rows.index(arg.column)?);
-            Some(Lookup { rows, index, place, kind: schema.columns[arg.column].kind })
-        };
-        if !scope.holds_whole(self.aux.table, rows) {
-            return None;
-        }
-        self.plan.args.iter().enumerate().find_map(by)
-    }
-
-    /// Starts by the index that the last start of the same plan went by; false when it cannot.
-    fn look_up(&mut self, encoded: &str, args: &Filters<'_>) -> bool {
-        let (Some(lookup), Some(scope)) = (&self.lookup, &self.scope) else { return false };
-        let current = lock(&self.aux.shared.scope).as_ref().is_some_and(|s| Arc::ptr_eq(s, scope));
-        if !current || self.encoded != encoded || args.len() <= lookup.place {
-            return false;
-        }
-        let at = match ValueRef::from(&args[lookup.place]) {
-            ValueRef::Null => None,
-            ValueRef::Integer(n) if lookup.kind == Kind::Int => lookup.index.first(&Value::Int(n)),
-            ValueRef::Text(text) if lookup.kind == Kind::Text => {
-                lookup.index.first(&Value::Text(Cow::Borrowed(text)))
-            }
-            _ => return false,
-        };
-        self.seen.scans += 1;
-        add(&scope.steps, 1);
-        let lookup = match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Chain { lookup, .. } => lookup,
-            _ => lookup.clone(),
-        };
-        self.source = Source::Chain { lookup, at };
-        self.settle();
-        true
-    }
-
-    /// Rows after which the statement has enough, as its LIMIT and OFFSET say.
-    fn rows_wanted(&self, args: &Filters<'_>) -> Option<u64> {
-        let first = self.plan.args.len();
-        let limits = first..(first + self.plan.limits).min(args.len());
-        let number = |n: usize| match ValueRef::from(&args[n]) {
-            // A negative LIMIT is none, a negative OFFSET is 0; without a LIMIT there is no OFFSET either.
-            ValueRef::Integer(rows) => u64::try_from(rows).ok(),
-            _ => None,
-        };
-        let sum = limits.clone().map(number).try_fold(0_u64, |sum, rows| sum.checked_add(rows?));
-        sum.filter(|_| !limits.is_empty())
-    }
-
-    /// The arguments as constraints, with who makes use of each; `None` when no row can
-    /// match. A comparison that SQLite would convert for is left out.
-    #[allow(clippy::type_complexity, reason = "two lists that belong together, read once")]
-    fn constraints(
-        &self,
-        schema: &TableSchema,
-        args: &Filters<'_>,
-    ) -> std::result::Result<Option<(Vec<Constraint>, Vec<Arg>)>, SqlError> {
-        let bridge = |error: Error| SqlError::new(ErrorKind::Internal, error.to_string());
-        let (mut constraints, mut marks) = (Vec::new(), Vec::new());
-        for (n, arg) in self.plan.args.iter().enumerate().take(args.len()) {
-            let kind = match arg.op {
-                Op::Like | Op::Glob | Op::Regexp => Kind::Text,
-                _ => schema.columns[arg.column].kind,
-            };
-            let mut values = Vec::new();
-            let mut convertible = true;
-            // Without a required column there is no scan at all, so its values are converted here.
-            let required = schema.columns[arg.column].required;
-            let range = matches!(arg.op, Op::Lt | Op::Le | Op::Gt | Op::Ge) && arg.by == By::Route;
-            let as_pattern = matches!(arg.op, Op::Like | Op::Glob);
-            let mut take =
-                |value: ValueRef<'_>| match exact(kind, if as_pattern { pattern(value) } else { value }) {
-                    Exact::Value(value) => values.push(value),
-                    // A filter compares numbers of both classes as SQLite does; an index or a table need not.
-                    Exact::Converted if range && is_number(kind, value) => values.push(match value {
-                        ValueRef::Real(x) => x.into(),
-                        value => Value::Int(value.as_i64().unwrap_or_default()),
-                    }),
-                    Exact::Null => {}
-                    Exact::Converted if required => values.extend(converted(kind, value)),
-                    Exact::Converted => convertible = false,
-                };
-            if arg.list {
-                let mut list = args.in_values(n).map_err(bridge)?;
-                while let Some(value) = list.next().map_err(bridge)? {
-                    take(ValueRef::from(value));
-                }
-            } else {
-                take(ValueRef::from(&args[n]));
-            }
-            if !convertible {
-                continue;
-            }
-            if values.is_empty() {
-                return Ok(None);
-            }
-            constraints.push(Constraint { column: arg.column, op: arg.op, values });
-            marks.push(*arg);
-        }
-        Ok(Some((constraints, marks)))
-    }
-
-    fn advance(&mut self) -> std::result::Result<(), SqlError> {
-        self.leave_row();
-        let timing = self.timing;
-        match &mut self.source {
-            Source::Empty => {}
-            Source::Stream { scan, ordinal } => {
-                let advanced = timed(timing, &self.seen.time, || scan.advance());
-                match advanced {
-                    Ok(true) => {
-                        if let Some(ordinals) = &mut self.ordinals {
-                            let key = self.identity.iter().map(|c| Key::of(&scan.value(*c))).collect();
-                            let count = ordinals.entry(key).or_default();
-                            *ordinal = *count;
-                            *count += 1;
-                        }
-                        self.stand();
-                    }
-                    // Drops the scan at once: what it holds open must not outlive its last row.
-                    Ok(false) => self.source = Source::Empty,
-                    Err(error) => return Err(scan_error(self.aux.schema(), error)),
-                }
-            }
-            Source::Kept { at, .. } => {
-                *at += 1;
-                self.settle();
-            }
-            Source::Chain { lookup, at } => {
-                *at = at.and_then(|row| lookup.index.after(row));
-                self.settle();
-            }
-        }
-        Ok(())
-    }
-
-    /// Stands on the current kept row, or at the end.
-    fn settle(&mut self) {
-        if self.source.kept().is_some() {
-            self.stand();
-        }
-    }
-
-    fn stand(&mut self) {
-        self.seen.produced += 1;
-        self.seen.collected += u64::from(matches!(self.source, Source::Stream { .. }));
-        self.seen.standing = true;
-        if let Some(scope) = &self.scope {
-            self.seen.steps = scope.steps.load(Ordering::Relaxed);
-            add(&scope.standing, 1);
-        }
-    }
-
-    fn leave_row(&mut self) {
-        if !std::mem::take(&mut self.seen.standing) {
-            return;
-        }
-        // A row was kept if it was used for more than the comparisons that can reject it.
-        let read = self.seen.row.take();
-        self.seen.read = self.seen.read.or(read);
-        let used = self.seen.numbered.take() || read.bits() & !self.tested.bits() != 0;
-        if let Some(scope) = &self.scope {
-            add(&scope.standing, -1);
-            let stepped = scope.steps.load(Ordering::Relaxed) != self.seen.steps;
-            self.seen.kept += u64::from(stepped || used);
-        }
-    }
-
-    fn identity_of(&self, key: impl Fn(usize) -> Key) -> Vec<Key> {
-        self.identity.iter().map(|c| key(*c)).collect()
-    }
-
-    /// Adds what this cursor saw to the counts of its statement.
-    fn report(&mut self) {
-        self.leave_row();
-        let seen = std::mem::take(&mut self.seen);
-        let Some(scope) = self.scope.as_ref().filter(|_| seen.scans > 0) else { return };
-        // Only compared columns were read and nothing followed: SQLite's choice left no trace.
-        let untraceable = seen.kept == 0 && seen.produced > 0 && self.plan.used & !self.tested.bits() == 0;
-        scope.count(Use {
-            table: self.aux.table,
-            plan: self.plan.clone(),
-            how: seen.how,
-            scans: seen.scans,
-            collections: seen.collections,
-            collected: seen.collected,
-            sent: scope.tables[self.aux.table].route.projects().then_some(seen.sent),
-            produced: seen.produced,
-            kept: (!untraceable).then_some(seen.kept),
-            read: seen.read,
-            time: seen.time.get(),
-        });
-    }
-}
-
-impl Drop for Cursor<'_> {
-    fn drop(&mut self) {
-        self.report();
-    }
-}
-
-enum Exact {
-    Value(Value<'static>),
-    Null,
-    /// SQLite would convert it before comparing, so a table cannot narrow by it.
-    Converted,
-}
-
-fn exact(kind: Kind, value: ValueRef<'_>) -> Exact {
-    match (kind, value) {
-        (_, ValueRef::Null) => Exact::Null,
-        (Kind::Int, ValueRef::Integer(n)) => Exact::Value(n.into()),
-        (Kind::Real, ValueRef::Real(x)) => Exact::Value(x.into()),
-        (Kind::Text, ValueRef::Text(bytes)) => Exact::Value(bytes.to_vec().into()),
-        (Kind::Blob, ValueRef::Blob(bytes)) => Exact::Value(Value::Blob(Cow::Owned(bytes.to_vec()))),
-        _ => Exact::Converted,
-    }
-}
-
-/// A value as LIKE and GLOB take it: the bytes of text or a blob, up to the first NUL.
-fn pattern(value: ValueRef<'_>) -> ValueRef<'_> {
-    match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => ValueRef::Text(until_nul(bytes)),
-        number => number,
-    }
-}
-
-/// Where SQLite stops reading a pattern, and text as a number.
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-fn is_number(kind: Kind, value: ValueRef<'_>) -> bool {
-    matches!((kind, value), (Kind::Int | Kind::Real, ValueRef::Integer(_) | ValueRef::Real(_)))
-}
-
-/// A value as the column's affinity turns it before it is compared; none when it then equals no value of the
-/// column (datatype3.html#type_conversions_prior_to_comparison).
-fn converted(kind: Kind, value: ValueRef<'_>) -> Option<Value<'static>> {
-    let digits = |bytes| std::str::from_utf8(until_nul(bytes)).map(str::trim_ascii).ok();
-    let number = |bytes| digits(bytes)?.parse::<f64>().ok();
-    let whole = |x: f64| (x as i64 as f64 == x).then_some(Value::Int(x as i64));
-    match (kind, value) {
-        (Kind::Int, ValueRef::Real(x)) => whole(x),
-        (Kind::Int, ValueRef::Text(bytes)) => {
-            let exact = digits(bytes)?.parse::<i64>();
-            exact.map_or_else(|_| whole(number(bytes)?), |n| Some(Value::Int(n)))
-        }
-        (Kind::Real, ValueRef::Integer(n)) => Some(Value::Real(n as f64)),
-        (Kind::Real, ValueRef::Text(bytes)) => number(bytes).map(Value::Real),
-        (Kind::Text, ValueRef::Integer(n)) => Some(n.to_string().into()),
-        (Kind::Text, ValueRef::Real(x)) => Some(format!("{x:?}").into()),
-        _ => None,
-    }
-}
-
-fn required(schema: &TableSchema) -> SqlError {
-    let columns: Vec<&str> = schema.required().collect();
-    let name = &schema.name;
-    let message = format!("the table `{name}` needs {} in WHERE", columns.join(" or "));
-    let column = columns.first().copied().unwrap_or_default();
-    SqlError::new(ErrorKind::RequiredColumn, message).help(format!(
-        "say which: WHERE {name}.{column} = '…', or join {name} on {column}; in an OR, say it in each part, \
-             and without COLLATE or an empty IN ()"
-    ))
-}
-
-/// A scan's error as a statement's.
-pub(crate) fn scan_error(schema: &TableSchema, error: ScanError) -> SqlError {
-    match error {
-        ScanError::Stopped(stop) => stopped(stop),
-        failed @ ScanError::Failed(_) => {
-            SqlError::new(ErrorKind::Table, format!("{}: {failed}", schema.name))
-        }
-        // It names the collector.
-        away @ ScanError::Unreachable { .. } => {
-            SqlError::new(ErrorKind::Unreachable, format!("{}: {away}", schema.name))
-                .help("start it again; what is scanned in this process still answers")
-        }
-    }
-}
-
-/// Why a run stopped, as a statement's error.
-pub(crate) fn stopped(stop: model::Stop) -> SqlError {
-    use model::Stop;
-    let (kind, help) = match stop {
-        Stop::Cancelled => return SqlError::new(ErrorKind::Cancelled, stop.to_string()),
-        Stop::Deadline(_) => {
-            (ErrorKind::Limit(Limit::Deadline), "narrow it with WHERE, or give it more time")
-        }
-        Stop::Memory(_) => {
-            (ErrorKind::Limit(Limit::Memory), "narrow it with WHERE so that fewer rows are kept for a join")
-        }
-    };
-    SqlError::new(kind, stop.to_string()).help(help)
-}
-
-fn panicked(schema: &TableSchema, panic: &(dyn std::any::Any + Send)) -> SqlError {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    SqlError::new(ErrorKind::Internal, format!("the table `{}` failed: {text}", schema.name))
-        .help("this is a fault of DaemonEye; the session goes on, and other tables still answer")
 }

@@ -16,6 +16,7 @@ use rusqlite::{Connection, ErrorCode, Statement};
 
 use crate::bridge::{self, Planning, Results, Shared};
 use crate::estimate::{self, Estimate};
+use crate::failure;
 use crate::functions::{self, Clock};
 use crate::guard::{self, Checked};
 use crate::limits::{self, Limits};
@@ -344,7 +345,7 @@ impl Declared {
             };
             // A getter that was stopped has no way to say so but NULL, so the run is asked once more.
             if row.is_none() {
-                scope.run.check().map_err(bridge::stopped)?;
+                scope.run.check().map_err(failure::stopped)?;
             }
             // Only now, so that a statement whose tables changed meanwhile can begin again unseen.
             if !std::mem::replace(&mut sink.begun, true) {
@@ -585,7 +586,7 @@ fn run_error(error: rusqlite::Error, scope: &Scope) -> SqlError {
         return failure;
     }
     if let Err(stop) = scope.run.check() {
-        return bridge::stopped(stop);
+        return failure::stopped(stop);
     }
     let (code, message) = match &error {
         rusqlite::Error::SqliteFailure(failure, message) => {

@@ -3,16 +3,20 @@
 //! An [`Engine`] is one SQLite connection that holds no data. Each statement is checked by the guard, runs
 //! within its [`Limits`] over the tables of its [`Route`]s, and ends with a [`Report`].
 
+mod arguments;
 mod bridge;
 mod catalog;
+mod cursor;
 mod engine;
 mod error;
 mod estimate;
+mod failure;
 mod functions;
 mod guard;
 mod kept;
 mod keyed_cache;
 mod limits;
+mod offers;
 mod plan;
 mod remote;
 mod report;
