@@ -302,6 +302,8 @@ fn an_alert_is_proved_and_a_change_of_the_proof_shows() {
     fs::write(path("checkpoint"), agent.cli(&["audit", "checkpoint"]).text()).unwrap();
     let holds = agent.cli(&["audit", "verify", "--key", &path("key"), "--proof", &path("proof")]).output();
     assert!(holds.status.success() && holds.text().contains(&id), "{holds:?}");
+    let keyless = agent.cli(&["audit", "verify", "--proof", &path("proof")]).output();
+    assert!(keyless.code() == 2 && keyless.stderr.contains("audit key"), "{keyless:?}");
     let line = proof.lines().nth(1).unwrap();
     let changed = proof.replace(line, &line.replacen("RFTl", "RFTm", 1));
     let changed = if changed == proof { proof.replacen("index ", "index 1", 1) } else { changed };

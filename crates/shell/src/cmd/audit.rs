@@ -49,16 +49,18 @@ struct Verify {
     /// A checkpoint that was kept elsewhere; may be given again
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
-    /// Verify this proof in place of the ledger; - for standard input
-    #[arg(long, value_name = "FILE", requires = "key")]
+    /// Verify this proof in place of the ledger, by --key; - for standard input
+    #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: Args, source: &Source) -> anyhow::Result<Exit> {
     match args.command {
-        Command::Verify(Verify { key, proof: Some(proof), .. }) => {
-            proof_holds(&proof, &key.unwrap_or_default())
-        }
+        Command::Verify(Verify { key: Some(key), proof: Some(proof), .. }) => proof_holds(&proof, &key),
+        Command::Verify(Verify { proof: Some(_), .. }) => bail!(crate::Usage(anyhow::anyhow!(
+            "a proof is verified with the public key of its ledger: give --key and what `audit key` printed, best when \
+             the ledger was new, or a file with it"
+        ))),
         Command::Verify(asked) => ledger_holds(&asked, source),
         Command::Prove { what } => prove(&what, source),
         Command::Checkpoint => checkpoint(source),
