@@ -169,7 +169,9 @@ fn hashes_are_those_of_the_digest_programs() {
             let told = told(program, &["--", path.to_str().unwrap()]);
             // A backslash at the start says that the name in the line is escaped.
             let theirs = told.strip_prefix(b"\\").unwrap_or(&told).split(|b| *b == b' ').next().unwrap();
-            assert_eq!(ours, [[Value::from(theirs)]], "{program} {path:?}");
+            // Of a file that nobody but root may read, an ordinary user is told nothing.
+            let theirs = if theirs.is_empty() { Value::Null } else { theirs.into() };
+            assert_eq!(ours, [[theirs]], "{program} {path:?}");
         }
     }
 }
