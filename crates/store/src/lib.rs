@@ -12,6 +12,7 @@ mod error;
 #[cfg(test)]
 mod faulty;
 mod file;
+mod fill;
 mod gathering;
 pub mod history;
 mod lock;

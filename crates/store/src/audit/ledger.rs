@@ -16,6 +16,7 @@ use super::layout::{
 use super::merkle::{Frontier, leaf_hash};
 use super::reader::LedgerReader;
 use super::{Head, key};
+use crate::fill::fill;
 use crate::{PendingEntry, StoreError, crash_point, database};
 
 /// The ledger, open for writing.
@@ -82,12 +83,10 @@ impl Ledger {
         let (mut head, mut frontier) = (self.head, self.frontier.clone());
         let transaction = self.database.begin_write()?;
         {
-            let mut entries = transaction.open_table(ENTRIES)?;
-            let mut payloads = transaction.open_table(PAYLOADS)?;
-            let mut nodes = transaction.open_table(NODES)?;
             let mut subjects = transaction.open_table(SUBJECTS)?;
             let mut drained = transaction.open_table(DRAINED)?;
             let mut last = BTreeMap::<[u8; 16], u64>::new();
+            let (mut entries, mut payloads, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
             for one in pending {
                 let known = match last.get(&one.epoch) {
                     Some(n) => *n,
@@ -101,17 +100,19 @@ impl Ledger {
                 }
                 last.insert(one.epoch, one.n);
                 let (entry, stored) = following(&head, one).sealed();
-                frontier.push(leaf_hash(&stored), |level, index, hash| {
-                    nodes.insert((level, index), hash).map(drop)
-                })?;
-                entries.insert(entry.sequence, stored.as_slice())?;
-                payloads.insert(entry.sequence, one.payload.as_slice())?;
+                frontier.append(leaf_hash(&stored), |level, index, hash| nodes.push(((level, index), *hash)));
+                entries.push((entry.sequence, stored));
+                payloads.push((entry.sequence, one.payload.as_slice()));
                 subjects.insert((one.subject.as_str(), entry.sequence), ())?;
                 (head.size, head.hash) = (entry.sequence, entry.hash);
             }
             if last.is_empty() {
                 return Ok((head, frontier));
             }
+            let mut stored: Vec<_> = entries.iter().map(|(n, stored)| (*n, stored.as_slice())).collect();
+            fill(&mut transaction.open_table(ENTRIES)?, &mut stored)?;
+            fill(&mut transaction.open_table(PAYLOADS)?, &mut payloads)?;
+            fill(&mut transaction.open_table(NODES)?, &mut nodes)?;
             for (epoch, n) in last {
                 drained.insert(epoch, n)?;
             }

@@ -1,7 +1,5 @@
 //! The Merkle tree of RFC 6962 section 2.1 over SHA-256: roots, proofs, and their check (RFC 9162 section 2.1).
 
-use std::convert::Infallible;
-
 use sha2::{Digest, Sha256};
 
 use super::entry::Hash;
@@ -46,28 +44,15 @@ impl Frontier {
     /// Takes the hash of a leaf in, and tells each subtree over more than one leaf that it completes: its level (the
     /// logarithm of how many leaves it has), its index among those of the level, and its hash.
     pub fn append(&mut self, leaf: Hash, mut completed: impl FnMut(u8, u64, &Hash)) {
-        let Ok(()) = self.push(leaf, |level, index, hash| {
-            completed(level, index, hash);
-            Ok::<(), Infallible>(())
-        });
-    }
-
-    /// The same with what may fail; after an error this is the frontier of no tree.
-    pub(super) fn push<E>(
-        &mut self,
-        leaf: Hash,
-        mut completed: impl FnMut(u8, u64, &Hash) -> Result<(), E>,
-    ) -> Result<(), E> {
         let (mut hash, mut level) = (leaf, 0u8);
         while self.size >> level & 1 == 1 {
             let Some(left) = self.subtrees.pop() else { break };
             hash = parent(&left, &hash);
             level += 1;
-            completed(level, self.size >> level, &hash)?;
+            completed(level, self.size >> level, &hash);
         }
         self.subtrees.push(hash);
         self.size += 1;
-        Ok(())
     }
 
     /// The root over all leaves so far.

@@ -273,10 +273,9 @@ impl<'v> Walk<'v> {
             let (place, stored) = (place.value(), stored.value());
             self.entry(place, stored);
             let nodes = &mut self.said.nodes;
-            self.tree.push(leaf_hash(stored), |level, index, hash| {
+            self.tree.append(leaf_hash(stored), |level, index, hash| {
                 nodes.push(Node { place, level, index, hash: *hash });
-                Ok::<_, StoreError>(())
-            })?;
+            });
             self.remember();
             if self.said.nodes.len().max(self.said.payloads.len()) >= SAID_AT_ONCE
                 && say.send(std::mem::take(&mut self.said)).is_err()
