@@ -11,7 +11,6 @@
 mod support;
 
 use std::hint::black_box;
-use std::io;
 use std::sync::Arc;
 
 use collector::{AnyTable, Row, Table, int, key, text, unique};
@@ -19,7 +18,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use model::{Extent, Value};
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use vtables::{Engine, Here, Limits, Options, OutputColumn, Route, Sink, testing};
+use vtables::{Engine, Here, Limits, Options, Route, Sink, testing};
 
 const ROWS: usize = 10_000;
 
@@ -78,20 +77,6 @@ static PREPARED: Table<Ready, &'static [Prepared]> = Table {
 
 const TWELVE: &str = "SELECT n0, n1, n2, n3, n4, n5, n6, n7, t0, t1, t2, t3 FROM prepared";
 
-/// Looks at every value and keeps none.
-struct Discard;
-
-impl Sink for Discard {
-    fn columns(&mut self, _: &[OutputColumn]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
-        black_box(values);
-        Ok(())
-    }
-}
-
 fn engine() -> Engine {
     let rows: &'static [Prepared] = Vec::leak((0..ROWS).map(Prepared::new).collect());
     let tables: [&'static dyn AnyTable<&'static [Prepared]>; 1] = [&PREPARED];
@@ -100,7 +85,7 @@ fn engine() -> Engine {
 }
 
 fn run(engine: &mut Engine, sql: &str) {
-    engine.run(sql, &Options::default(), &mut Discard).unwrap();
+    engine.run(sql, &Options::default(), &mut support::Discard).unwrap();
 }
 
 /// The same rows in a table of SQLite's own.
@@ -130,7 +115,7 @@ fn in_memory() -> Connection {
 
 /// Reads them into the same values and the same sink as the engine does, so that only the table differs.
 fn run_in_memory(connection: &Connection, sql: &str) {
-    testing::run(connection, sql, black_box(&mut Discard)).unwrap();
+    testing::run(connection, sql, black_box(&mut support::Discard)).unwrap();
 }
 
 /// Reads them as a program would that has rusqlite alone.
@@ -138,7 +123,7 @@ fn run_by_rusqlite(connection: &Connection, sql: &str) {
     let mut statement = connection.prepare_cached(sql).unwrap();
     let columns = statement.column_count();
     let mut rows = statement.raw_query();
-    let mut discard = Discard;
+    let mut discard = support::Discard;
     let sink: &mut dyn Sink = black_box(&mut discard);
     let mut buffer = Vec::with_capacity(columns);
     while let Some(row) = rows.next().unwrap() {

@@ -12,28 +12,14 @@
 mod support;
 
 use std::hint::black_box;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use collector::{AnyTable, Host};
-use model::{Query, Run, Value};
+use model::{Query, Run};
 use rustix::fs::{Dir, Mode, OFlags, open, openat, readlinkat_raw};
 use rustix::io::read;
-use vtables::{Engine, Here, Limits, Options, OutputColumn, Route, Sink};
-
-struct Discard;
-
-impl Sink for Discard {
-    fn columns(&mut self, _: &[OutputColumn]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
-        black_box(values);
-        Ok(())
-    }
-}
+use vtables::{Engine, Here, Limits, Options, Route};
 
 /// What the row of `ps -ef` and a hunter's first question need: four files of each process.
 const FULL: &str =
@@ -127,10 +113,12 @@ fn at(processes: usize, rounds: usize) {
             ("bare read of stat, status, cmdline, exe", &mut || assert!(bare_read() > 0)),
             ("table `processes`", &mut || scan_full(&Host::live(), &columns, &query)),
             ("the same without masking", &mut || scan_full(&Host::live().unmasked(), &columns, &query)),
-            ("the same through SQL", &mut || drop(sql.run(FULL, &Options::default(), &mut Discard).unwrap())),
+            ("the same through SQL", &mut || {
+                drop(sql.run(FULL, &Options::default(), &mut support::Discard).unwrap())
+            }),
             ("sysinfo, warm refresh", &mut refresh),
             ("through SQL, with memory", &mut || {
-                drop(sql_with_memory.run(&with_memory, &Options::default(), &mut Discard).unwrap())
+                drop(sql_with_memory.run(&with_memory, &Options::default(), &mut support::Discard).unwrap())
             }),
             ("sysinfo, with memory", &mut refresh_more),
             ("procfs crate", &mut with_procfs_crate),
@@ -146,12 +134,12 @@ fn at(processes: usize, rounds: usize) {
         &format!("ancestors of {processes} processes"),
         rounds,
         &mut [
-            ("one scan", &mut || drop(one.run(scan, &Options::default(), &mut Discard).unwrap())),
+            ("one scan", &mut || drop(one.run(scan, &Options::default(), &mut support::Discard).unwrap())),
             ("joined to the parent", &mut || {
-                drop(two.run(parent, &Options::default(), &mut Discard).unwrap())
+                drop(two.run(parent, &Options::default(), &mut support::Discard).unwrap())
             }),
             ("and the grandparent", &mut || {
-                drop(three.run(grandparent, &Options::default(), &mut Discard).unwrap())
+                drop(three.run(grandparent, &Options::default(), &mut support::Discard).unwrap())
             }),
         ],
     );
@@ -162,15 +150,25 @@ fn at(processes: usize, rounds: usize) {
         rounds,
         &mut [
             ("pid, name", &mut || {
-                drop(one.run("SELECT pid, name FROM processes", &Options::default(), &mut Discard).unwrap())
+                drop(
+                    one.run("SELECT pid, name FROM processes", &Options::default(), &mut support::Discard)
+                        .unwrap(),
+                )
             }),
             ("count(*)", &mut || {
-                drop(two.run("SELECT count(*) FROM processes", &Options::default(), &mut Discard).unwrap())
+                drop(
+                    two.run("SELECT count(*) FROM processes", &Options::default(), &mut support::Discard)
+                        .unwrap(),
+                )
             }),
             ("one pid", &mut || {
                 drop(
                     three
-                        .run("SELECT * FROM processes WHERE pid = 1", &Options::default(), &mut Discard)
+                        .run(
+                            "SELECT * FROM processes WHERE pid = 1",
+                            &Options::default(),
+                            &mut support::Discard,
+                        )
                         .unwrap(),
                 )
             }),

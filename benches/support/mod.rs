@@ -1,15 +1,19 @@
-//! What the benches share: CPU time as a measurement, sleeper processes, and a table of ratios.
+//! What the benches share: CPU time as a measurement, sleeper processes, a table of ratios, and a sink.
 #![allow(
     dead_code,
     clippy::disallowed_methods,
     reason = "each bench uses its part, and starts its own processes"
 )]
 
+use std::hint::black_box;
+use std::io;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use model::Value;
 use rustix::time::{ClockId, clock_gettime};
+use vtables::{OutputColumn, Sink};
 
 /// CPU time of this process, all threads: sysinfo refreshes in two, and wall time would flatter it.
 pub(crate) struct CpuTime(WallTime);
@@ -110,4 +114,18 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// Looks at every value and keeps none.
+pub(crate) struct Discard;
+
+impl Sink for Discard {
+    fn columns(&mut self, _: &[OutputColumn]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, values: &[Value<'_>]) -> io::Result<()> {
+        black_box(values);
+        Ok(())
+    }
 }

@@ -1,7 +1,7 @@
 //! `time`: the statement's clock in UTC, by the proleptic Gregorian calendar.
 
 use collector::{Host, Row, Rows, Table, elsewhere_int, int, or_note, text, unique};
-use model::{Extent, Query, Run, ScanError};
+use model::{Extent, Query, Run, ScanError, date_of};
 
 pub(crate) static TABLE: Table<Time, Host> = Table {
     name: "time",
@@ -103,20 +103,6 @@ fn zone_of(path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Year, month and day of a day counted from 1 January 1970.
-fn date_of(day: i64) -> (i64, i64, i64) {
-    // Years that begin in March, so that the leap day comes last, in eras of 400 years (146097 days).
-    let day = day + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Five months from March, and from August, have 153 days.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,25 +118,6 @@ mod tests {
         assert_eq!(at(1_709_164_800).iso_8601(), "2024-02-29T00:00:00Z");
         assert_eq!(at(-1).iso_8601(), "1969-12-31T23:59:59Z");
         assert_eq!(at(0).ascii(), "Thu Jan  1 00:00:00 1970 UTC");
-    }
-
-    #[test]
-    fn every_day_follows_the_one_before_it() {
-        let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let days = |year, month| match month {
-            2 => 28 + i64::from(leap(year)),
-            4 | 6 | 9 | 11 => 30,
-            _ => 31,
-        };
-        let next = |(year, month, day)| match (month, day) {
-            _ if day < days(year, month) => (year, month, day + 1),
-            (12, _) => (year + 1, 1, 1),
-            _ => (year, month + 1, 1),
-        };
-        assert_eq!(date_of(0), (1970, 1, 1));
-        for day in -300_000..300_000 {
-            assert_eq!(date_of(day + 1), next(date_of(day)), "day {day}");
-        }
     }
 
     #[test]

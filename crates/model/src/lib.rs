@@ -25,5 +25,5 @@ pub use query::{ColumnMask, Constraint, Op, Query};
 pub use rule::{Budget, Dedup, Finding, Rule, Severity};
 pub use run::{Note, Run, Stop};
 pub use schema::{ColumnSchema, Extent, Identity, Kind, Ops, TableSchema};
-pub use time::{parse_rfc3339, rfc3339};
+pub use time::{date_of, parse_rfc3339, rfc3339};
 pub use value::Value;

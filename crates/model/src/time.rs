@@ -77,12 +77,14 @@ fn days_of(year: i64, month: i64, day: i64) -> i64 {
     before + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
-/// The date of a day since 1970-01-01: year, month and day.
-fn date_of(days: i64) -> (i64, i64, i64) {
+/// The date, in the Gregorian calendar, of a day since 1970-01-01: year, month and day.
+pub fn date_of(days: i64) -> (i64, i64, i64) {
+    // Years that begin in March, so that the leap day comes last, in eras of 400 years (146097 days).
     let day = days + 719_468;
     let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
+    // Five months from March, and from August, have 153 days.
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
@@ -111,6 +113,25 @@ mod tests {
         ] {
             assert_eq!(rfc3339(at(seconds)), text);
             assert_eq!(parse_rfc3339(text), Some(at(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before_it() {
+        let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = |year, month| match month {
+            2 => 28 + i64::from(leap(year)),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let next = |(year, month, day)| match (month, day) {
+            _ if day < days(year, month) => (year, month, day + 1),
+            (12, _) => (year + 1, 1, 1),
+            _ => (year, month + 1, 1),
+        };
+        assert_eq!(date_of(0), (1970, 1, 1));
+        for day in -300_000..300_000 {
+            assert_eq!(date_of(day + 1), next(date_of(day)), "day {day}");
         }
     }
 
