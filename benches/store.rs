@@ -332,7 +332,7 @@ fn tree(leaves: u64, one: (Duration, Duration), batch: (Duration, Duration)) {
     );
     println!(
         "  with its entry, payload and indexes durable in the ledger, in batches of {BATCH}: {:?}, {:?} CPU; ratio of \
-         rs_merkle's {:.0}, of its CPU {:.0}",
+         rs_merkle's {:.0}, of its CPU {:.0} (the same goal)",
         batch.0 / BATCH as u32,
         batch.1 / BATCH as u32,
         ratio(their_cost.0, batch.0 / BATCH as u32),

@@ -25,8 +25,6 @@ pub(crate) trait Record: Encode + Decode<()> {
 pub(crate) enum Undecodable {
     #[error("a record does not begin as one")]
     NoRecord,
-    #[error("the lists of alerts are not those of the alerts that are there")]
-    Lists,
     #[error("a record has schema {0}, which is not known here")]
     Schema(u16),
     #[error("a record of schema {schema} cannot be decoded: {why}")]

@@ -17,8 +17,13 @@ const FREE_BYTES_MIN: u64 = 2 << 20;
 pub(crate) enum Fault {
     Redb(Box<redb::Error>),
     Record(Undecodable),
+    /// What is wrong with records that can be read, each by itself.
+    Damaged(&'static str),
     Refused(String),
-    Newer { found: u32, known: u32 },
+    Newer {
+        found: u32,
+        known: u32,
+    },
 }
 
 pub(crate) type Inner<T> = Result<T, Fault>;
@@ -53,6 +58,7 @@ impl Fault {
         match self {
             Fault::Redb(error) => StoreError::of(path, *error),
             Fault::Record(why) => StoreError::Damaged { path: path.to_owned(), what: why.to_string() },
+            Fault::Damaged(what) => StoreError::Damaged { path: path.to_owned(), what: what.into() },
             Fault::Refused(why) => StoreError::Refused(why),
             Fault::Newer { found, known } => StoreError::Newer { path: path.to_owned(), found, known },
         }

@@ -24,16 +24,15 @@ pub(crate) fn rows_wanted(plan: &Plan, args: &Filters<'_>) -> Option<u64> {
     sum.filter(|_| !limits.is_empty())
 }
 
-/// The arguments as constraints, with who makes use of each; `None` when no row can
-/// match. A comparison that SQLite would convert for is left out.
-#[allow(clippy::type_complexity, reason = "two lists that belong together, read once")]
+/// The arguments as constraints, each with who makes use of it; `None` when no row can match. A comparison that
+/// SQLite would convert for is left out.
 pub(crate) fn constraints(
     plan: &Plan,
     schema: &TableSchema,
     args: &Filters<'_>,
-) -> std::result::Result<Option<(Vec<Constraint>, Vec<Arg>)>, SqlError> {
+) -> std::result::Result<Option<Vec<(Constraint, Arg)>>, SqlError> {
     let bridge = |error: Error| SqlError::new(ErrorKind::Internal, error.to_string());
-    let (mut constraints, mut marks) = (Vec::new(), Vec::new());
+    let mut constraints = Vec::new();
     for (n, arg) in plan.args.iter().enumerate().take(args.len()) {
         let kind = match arg.op {
             Op::Like | Op::Glob | Op::Regexp => Kind::Text,
@@ -71,10 +70,9 @@ pub(crate) fn constraints(
         if values.is_empty() {
             return Ok(None);
         }
-        constraints.push(Constraint { column: arg.column, op: arg.op, values });
-        marks.push(*arg);
+        constraints.push((Constraint { column: arg.column, op: arg.op, values }, *arg));
     }
-    Ok(Some((constraints, marks)))
+    Ok(Some(constraints))
 }
 
 enum Exact {

@@ -218,9 +218,10 @@ impl Cursor<'_> {
         self.seen.scans += 1;
         add(&scope.steps, 1);
 
-        let Some((constraints, marks)) = constraints(&self.plan, &schema, args)? else {
+        let Some(asked) = constraints(&self.plan, &schema, args)? else {
             return Ok(()); // Compared with NULL or with an empty list: no row can match.
         };
+        let (constraints, marks): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         let gives = |arg: &Arg| arg.by == By::Table && schema.columns[arg.column].required;
         if schema.required().next().is_some() && !marks.iter().any(gives) {
             return Err(required(&schema));

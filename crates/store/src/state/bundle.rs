@@ -137,25 +137,21 @@ pub(super) fn each(
 
 /// Adds alerts, which are numbered from `first` on, after all that are there.
 pub(super) fn add(table: &mut Table<'_, u64, &'static [u8]>, first: u64, alerts: &[Kept<'_>]) -> Inner<()> {
-    let (mut at, mut growing) = begun(table, first)?.unwrap_or_default();
-    // A bundle that was begun is left as it is unless its page has room for the first of these.
-    let mut max = GROWING_MAX;
+    let (mut at, mut growing) = begun(table, first)?.unwrap_or((first, Growing::default()));
     for (n, alert) in (first..).zip(alerts) {
         let before = growing.records.len();
         alert.encode(&mut growing.records);
-        if growing.ends.is_empty() {
-            (at, max) = (n, BYTES_MAX);
-        } else if growing.len() + NUMBER_BYTES > max {
+        // One that was begun is added to where its page has room for the first of these.
+        let max = if n == first { GROWING_MAX } else { BYTES_MAX };
+        if !growing.ends.is_empty() && growing.len() + NUMBER_BYTES > max {
             let record = growing.records.split_off(before);
             if n > first {
                 growing.put(table, at)?;
             } else {
                 growing = Growing::default();
             }
-            (at, max) = (n, BYTES_MAX);
             growing.records.extend_from_slice(&record);
-        } else {
-            max = BYTES_MAX;
+            at = n;
         }
         growing.end_record();
     }

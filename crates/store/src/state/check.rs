@@ -10,7 +10,7 @@ use super::record::{
     AlertV1, CardV1, DeliveryV1, HistoryV1, OutboxV1, RuleV1, RunV1, TallyV1, WindowV1, WitnessV1,
 };
 use super::{bundle, lookup, schema, spans};
-use crate::codec::{self, Record, Undecodable};
+use crate::codec::{self, Record};
 use crate::file::{Fault, Inner};
 
 /// Reads every record.
@@ -39,7 +39,9 @@ fn alerts(txn: &ReadTransaction) -> Inner<()> {
         Ok(codec::decode::<AlertV1>(record).map(drop)?)
     })?;
     let agree = spans::agree(&txn.open_table(schema::SPANS)?, &numbers)?;
-    agree.then_some(()).ok_or(Fault::Record(Undecodable::Lists))
+    agree
+        .then_some(())
+        .ok_or(Fault::Damaged("the lists of alerts are not those of the alerts that are there"))
 }
 
 fn all<K: Key + 'static, R: Record>(

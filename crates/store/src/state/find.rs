@@ -11,7 +11,7 @@ use super::record::{HeadV1, Kept, RuleV1, RunV1, TallyV1, part_of_rule};
 use super::rules::RUNS_KEPT;
 use super::schema::{self, get, put};
 use super::windows::{self, Window};
-use super::{State, StateReader, bundle};
+use super::{State, StateReader, bundle, lookup};
 use crate::StoreError;
 use crate::file::Inner;
 
@@ -37,7 +37,7 @@ pub(super) struct Place([u8; 32]);
 impl Place {
     /// The hash by which its windows are looked up.
     pub(super) fn window(&self) -> u32 {
-        self.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+        lookup::first(&self.0)
     }
 
     /// The id of the alert that is raised of it at a time: the half of the hash that the window's is not of, and the

@@ -66,7 +66,8 @@ impl Hash {
     }
 }
 
-fn first(digest: &[u8]) -> u32 {
+/// The bits of a digest that are kept.
+pub(super) fn first(digest: &[u8]) -> u32 {
     digest.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 

@@ -26,7 +26,7 @@ pub(super) type Key = (u8, &'static str, u64);
 pub(super) type Rest = (u64, i64, i64);
 
 /// A list of alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum List<'l> {
     All,
     Rule(&'l str),
