@@ -115,6 +115,10 @@ impl Transport for Freezing {
         self.inner.write(bytes)
     }
 
+    fn takes_more(&self) -> bool {
+        self.inner.takes_more()
+    }
+
     fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
         self.inner.set_timeouts(read, write)
     }

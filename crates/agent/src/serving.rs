@@ -35,7 +35,8 @@ const LIMITS: ServerLimits = ServerLimits {
     frame_time_max: ipc::FRAME_TIME_MAX,
     handshake_time_max: ipc::HANDSHAKE_TIME_MAX,
     write_time_max: Duration::from_secs(5),
-    stall_time_max: Duration::from_secs(30),
+    // As long as a scan may run: a person reads its rows page by page.
+    stall_time_max: Duration::from_secs(300),
     scan_stack_bytes: 2 << 20,
 };
 

@@ -84,6 +84,8 @@ struct Dead {
 struct Reading {
     frames: FrameReader<ReadHalf>,
     last: Instant,
+    /// The longest time in which nobody read.
+    pause: Duration,
 }
 
 pub(super) struct Link {
@@ -114,7 +116,7 @@ impl Link {
             name,
             timing,
             writing: Mutex::default(),
-            reading: Mutex::new(Reading { frames, last: now }),
+            reading: Mutex::new(Reading { frames, last: now, pause: Duration::ZERO }),
             state: Mutex::new(State {
                 slots: HashMap::new(),
                 reading: false,
@@ -296,16 +298,29 @@ impl Link {
         let turn = Turn(self);
         let read = self.read();
         drop(turn);
-        read.map_err(|error| self.die(&error.to_string())).is_ok()
+        read.map_err(|error| self.die(&self.reason(&error))).is_ok()
+    }
+
+    /// Why the connection is of no use any more: a collector that is not read from for long cuts a frame off.
+    fn reason(&self, error: &FrameError) -> String {
+        let pause = lock(&self.reading).pause;
+        match error {
+            FrameError::Truncated if pause > self.timing.silence_max => {
+                format!("{error}; for {} s nothing had been read from it", pause.as_secs())
+            }
+            _ => error.to_string(),
+        }
     }
 
     /// Reads one frame, if one comes, and puts it where it belongs.
     fn read(&self) -> Result<(), FrameError> {
         let mut reading = lock(&self.reading);
         // Nobody may have read for long, for which the collector is not to blame.
-        if reading.last.elapsed() > 4 * self.timing.poll_every {
+        let pause = reading.last.elapsed();
+        if pause > 4 * self.timing.poll_every {
             reading.frames.resume();
         }
+        reading.pause = reading.pause.max(pause);
         let payload = reading.frames.read();
         reading.last = Instant::now();
         let Some(payload) = payload? else { return Ok(()) };

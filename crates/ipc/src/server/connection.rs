@@ -16,7 +16,7 @@ use crate::limits::{
 };
 use crate::metrics::{add, count};
 use crate::proto::{self, Answer, answer, request};
-use crate::transport::{Peer, ReadHalf, Transport, write_all};
+use crate::transport::{Peer, ReadHalf, Transport, write_all, write_while};
 use crate::wire::{self, Grant};
 
 /// How long a peer that is refused has to take the reason.
@@ -24,7 +24,7 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_millis(200);
 /// How long a client that was told that the server stops has to close its end.
 const LINGER_TIME_MAX: Duration = Duration::from_millis(500);
 /// What a client is told when the server is stopped.
-const STOPS: &str = "the collector stops";
+pub(super) const STOPS: &str = "the collector stops";
 
 /// Appends an answer as a frame.
 pub(super) fn push(out: &mut Vec<u8>, id: u64, body: answer::Body) {
@@ -64,20 +64,30 @@ pub(super) struct Connection {
 pub(super) struct Running {
     /// Of a scan; a subscription has one only to be cancelled by.
     pub(super) run: Run,
+    /// Its thread is the pool's, where others may wait for it.
+    is_pooled: bool,
     credit: Mutex<u32>,
     granted: Condvar,
+    /// It takes no place any more, though its last frame is not written yet.
+    ended: AtomicBool,
 }
 
 /// Why a request may not go on sending.
 pub(super) enum NoCredit {
     Cancelled(ScanError),
-    /// The client took nothing for too long.
-    Stalled,
+    /// The client took nothing for so long.
+    Stalled(Duration),
 }
 
 impl Running {
-    pub(super) fn new(run: Run, credit: u32) -> Arc<Running> {
-        Arc::new(Running { run, credit: Mutex::new(credit.min(CREDIT_MAX)), granted: Condvar::new() })
+    fn new(run: Run, credit: u32, is_pooled: bool) -> Arc<Running> {
+        let credit = Mutex::new(credit.min(CREDIT_MAX));
+        Arc::new(Running { run, is_pooled, credit, granted: Condvar::new(), ended: AtomicBool::new(false) })
+    }
+
+    /// Gives its place back, so that a client that hears of the end may use it at once.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     pub(super) fn cancel(&self) {
@@ -93,8 +103,8 @@ impl Running {
         self.granted.notify_all();
     }
 
-    /// Waits until one more batch may be sent, and takes that right.
-    pub(super) fn take_credit(&self, stall_time_max: Duration) -> Result<(), NoCredit> {
+    /// Waits until one more batch may be sent, as long as `patience` allows, and takes that right.
+    pub(super) fn take_credit(&self, patience: impl Fn() -> Duration) -> Result<(), NoCredit> {
         let began = Instant::now();
         let mut credit = self.credit.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -103,9 +113,10 @@ impl Running {
                 *credit -= 1;
                 return Ok(());
             }
-            let left = stall_time_max.saturating_sub(began.elapsed());
+            let most = patience();
+            let left = most.saturating_sub(began.elapsed());
             if left.is_zero() {
-                return Err(NoCredit::Stalled);
+                return Err(NoCredit::Stalled(most));
             }
             let wait = left.min(self.run.time_left().unwrap_or(TICK)).min(TICK);
             credit = self.granted.wait_timeout(credit, wait).unwrap_or_else(PoisonError::into_inner).0;
@@ -125,22 +136,44 @@ impl Connection {
 
     /// Writes whole frames. The error is that the connection is gone.
     pub(super) fn send(&self, frames: &[u8]) -> Result<(), io::Error> {
+        self.send_of(None, frames)
+    }
+
+    /// The same, of a request: as long as its rows are wanted, the client may take its time, as one does whose reader
+    /// pages.
+    pub(super) fn send_for(&self, request: &Running, frames: &[u8]) -> Result<(), io::Error> {
+        self.send_of(Some(request), frames)
+    }
+
+    fn send_of(&self, request: Option<&Running>, frames: &[u8]) -> Result<(), io::Error> {
         let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.gone.load(Ordering::Acquire) {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        let written = write_all(&*self.stream, frames, self.shared.limits.write_time_max);
-        if written.is_ok() && self.shared.is_stopping() {
+        self.write(request, frames)?;
+        add(&self.shared.counters.bytes_sent, frames.len() as u64);
+        if self.shared.is_stopping() {
             self.say_goodbye(writing);
-            return written;
         }
-        drop(writing);
-        match &written {
-            Ok(()) => add(&self.shared.counters.bytes_sent, frames.len() as u64),
-            // What was written of a frame cannot be taken back, so nothing may follow it.
-            Err(_) => self.close(),
-        }
-        written
+        Ok(())
+    }
+
+    /// Writes whole frames, by whoever holds `writing`, or closes the connection.
+    fn write(&self, request: Option<&Running>, frames: &[u8]) -> Result<(), io::Error> {
+        let is_wanted = |waited| {
+            request.is_some_and(|request| request.run.check().is_ok() && waited <= self.patience(request))
+        };
+        let time_max = self.shared.limits.write_time_max;
+        // What was written of a frame cannot be taken back, so nothing may follow it.
+        write_while(&*self.stream, frames, time_max, is_wanted).inspect_err(|_| self.close())
+    }
+
+    /// How long a client may take none of the rows that it wants: not long while its scan has a thread for which
+    /// another waits.
+    pub(super) fn patience(&self, request: &Running) -> Duration {
+        let limits = &self.shared.limits;
+        let is_lacked = request.is_pooled && self.shared.pool.lacks_threads(self.user);
+        if is_lacked { limits.write_time_max } else { limits.stall_time_max }
     }
 
     fn answer(&self, id: u64, body: answer::Body) {
@@ -155,12 +188,19 @@ impl Connection {
         self.frame_bytes_max.load(Ordering::Relaxed) as usize
     }
 
-    /// Tells the client that the server stops, and ends what runs for it. While another thread writes, that one
-    /// does so after its frame, or the reader at its next look.
-    pub(super) fn leave(&self) {
-        if let Ok(writing) = self.writing.try_lock() {
+    /// Tells the client that the server stops, and ends what runs for it, if that takes no wait. Otherwise who
+    /// writes does so after its frame, or the reader at its next look.
+    pub(super) fn leave_now(&self) {
+        if let Ok(writing) = self.writing.try_lock()
+            && self.stream.takes_more()
+        {
             self.say_goodbye(writing);
         }
+    }
+
+    /// Does so once the client has taken the frame that is under way, or the connection was closed.
+    fn leave(&self) {
+        self.say_goodbye(self.writing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn say_goodbye(&self, writing: MutexGuard<'_, ()>) {
@@ -168,7 +208,7 @@ impl Connection {
             let mut out = Vec::new();
             push(&mut out, 0, answer::Body::Refused(proto::Refused { reason: STOPS.into() }));
             // A client that takes nothing finds the end alone.
-            let _ = write_all(&*self.stream, &out, REFUSAL_TIME_MAX);
+            let _ = self.write(None, &out);
             self.gone.store(true, Ordering::Release);
         }
         drop(writing);
@@ -209,7 +249,8 @@ impl Connection {
         if running.contains_key(&id) {
             return Err(FrameError::Malformed(format!("the id {id} is in use")));
         }
-        if running.len() >= self.shared.limits.requests_per_connection_max {
+        let places = running.values().filter(|request| !request.ended.load(Ordering::Acquire)).count();
+        if places >= self.shared.limits.requests_per_connection_max {
             return Ok(false);
         }
         running.insert(id, request.clone());
@@ -266,7 +307,7 @@ impl Connection {
         };
         let grant = Grant { time_max: limits.scan_time_max, memory_bytes_max: limits.scan_memory_bytes_max };
         let asked = wire::query(asked, schema, grant).map_err(FrameError::Malformed)?;
-        let running = Running::new(asked.query.run.clone(), asked.credit);
+        let running = Running::new(asked.query.run.clone(), asked.credit, true);
         if !self.begin(id, &running)? {
             self.busy(id, "too many requests run on this connection");
             return Ok(());
@@ -300,7 +341,8 @@ impl Connection {
     }
 
     fn subscribe(self: &Arc<Self>, id: u64, asked: proto::Subscribe) -> Result<(), FrameError> {
-        let running = Running::new(Run::new(None, u64::MAX, std::time::SystemTime::now()), asked.credit);
+        let run = Run::new(None, u64::MAX, std::time::SystemTime::now());
+        let running = Running::new(run, asked.credit, false);
         if !self.begin(id, &running)? {
             self.busy(id, "too many requests run on this connection");
         } else if let Err(why) = events::start(self, id, &running, asked, &self.offer) {
@@ -376,18 +418,22 @@ fn handshake(
     number: u64,
     reader: &mut FrameReader<ReadHalf>,
 ) -> Result<Option<Arc<Connection>>, FrameError> {
+    let refused = |reason: &str| {
+        count(&shared.counters.refused);
+        refuse(&**stream, reason);
+    };
     let began = Instant::now();
     let payload = loop {
         if let Some(payload) = reader.read()? {
             break payload;
         }
-        if began.elapsed() > shared.limits.handshake_time_max || shared.is_stopping() {
+        if shared.is_stopping() {
+            refused(STOPS);
+            return Ok(None);
+        }
+        if began.elapsed() > shared.limits.handshake_time_max {
             return Err(FrameError::TooSlow(shared.limits.handshake_time_max));
         }
-    };
-    let refused = |reason: &str| {
-        count(&shared.counters.refused);
-        refuse(&**stream, reason);
     };
     let Some(request::Body::Hello(hello)) = wire::request(payload)?.body else {
         return Err(FrameError::Malformed("the first message is no hello".into()));

@@ -85,13 +85,12 @@ fn pass_on(
 ) -> Result<(), proto::Failure> {
     let counters = &connection.shared.counters;
     // A queue that nobody empties sheds and counts; so a slow client loses events, and nobody waits for it.
-    let stall_time_max = connection.shared.limits.stall_time_max;
     let credit = || {
-        running.take_credit(stall_time_max).map_err(|why| match why {
+        running.take_credit(|| connection.patience(running)).map_err(|why| match why {
             NoCredit::Cancelled(error) => wire::failure(&error),
-            NoCredit::Stalled => {
+            NoCredit::Stalled(time) => {
                 count(&counters.stalled);
-                let why = format!("nobody took events for {stall_time_max:?}");
+                let why = format!("nobody took events for {time:?}");
                 proto::Failure { kind: Some(Kind::Failed(why)) }
             }
         })
@@ -125,7 +124,7 @@ fn pass_on(
             out.clear();
             push(&mut out, id, answer::Body::Events(wire::delivery(frame, std::mem::take(&mut shed))));
             let gone = |_| wire::failure(&model::ScanError::Stopped(model::Stop::Cancelled));
-            connection.send(&out).map_err(gone)?;
+            connection.send_for(running, &out).map_err(gone)?;
             add(&counters.events_sent, frame.len() as u64);
         }
     }

@@ -108,9 +108,10 @@ pub struct ServerLimits {
     pub frame_time_max: Duration,
     /// From a connection to its hello.
     pub handshake_time_max: Duration,
-    /// How long one write may take before the connection is given up.
+    /// How long the write of a short answer, or of rows that nobody wants any more, may take before the connection is
+    /// given up; and how long a client may take none of its rows while another scan waits for the thread.
     pub write_time_max: Duration,
-    /// How long a scan waits for a client that takes nothing.
+    /// How long a client may take none of its rows or events otherwise.
     pub stall_time_max: Duration,
     /// Stack of a thread that scans, in bytes.
     pub scan_stack_bytes: usize,
@@ -130,7 +131,7 @@ impl Default for ServerLimits {
             frame_time_max: FRAME_TIME_MAX,
             handshake_time_max: HANDSHAKE_TIME_MAX,
             write_time_max: Duration::from_secs(5),
-            stall_time_max: Duration::from_secs(30),
+            stall_time_max: Duration::from_secs(300),
             scan_stack_bytes: 2 << 20,
         }
     }
@@ -249,9 +250,9 @@ impl Server {
         let deadline = began + time_max;
         self.shared.stopping.store(true, Ordering::Release);
         self.listener.stop();
-        self.shared.open().iter().for_each(|connection| connection.leave());
-        // Who is in the middle of a write to a client that takes nothing leaves when it is closed.
-        if !self.shared.wait_for_connections(began + time_max / 2) {
+        self.shared.open().iter().for_each(|connection| connection.leave_now());
+        // A client has most of the time to take the frame that it is being sent, and is cut off then.
+        if !self.shared.wait_for_connections(began + time_max * 2 / 3) {
             self.shared.open().iter().for_each(|connection| connection.close());
             if !self.shared.wait_for_connections(deadline) {
                 return false;
@@ -296,10 +297,12 @@ fn admit(shared: &Arc<Shared>, stream: Arc<dyn Transport>) {
         let mut connections = shared.connections();
         let of_user = connections.by_user.get(&peer.uid).copied().unwrap_or(0);
         let full = connections.threads >= limits.connections_max;
-        if shared.is_stopping() || full || of_user >= limits.connections_per_user_max {
+        let stopping = shared.is_stopping();
+        if stopping || full || of_user >= limits.connections_per_user_max {
             drop(connections);
             count(&shared.counters.refused);
-            connection::refuse(&*stream, "too many connections are open; try again later");
+            let full = "too many connections are open; try again later";
+            connection::refuse(&*stream, if stopping { connection::STOPS } else { full });
             return;
         }
         connections.threads += 1;

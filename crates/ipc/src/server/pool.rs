@@ -40,10 +40,13 @@ struct State {
 }
 
 impl State {
+    fn runs(&self, user: User) -> usize {
+        self.running.get(&user).copied().unwrap_or(0)
+    }
+
     /// The first job of a user who does not run as many as he may.
     fn next(&mut self, most: usize) -> Option<(User, Job)> {
-        let runs = |user: &User| self.running.get(user).copied().unwrap_or(0);
-        let place = self.jobs.iter().position(|(user, _)| runs(user) < most)?;
+        let place = self.jobs.iter().position(|(user, _)| self.runs(*user) < most)?;
         let (user, job) = self.jobs.remove(place)?;
         *self.running.entry(user).or_default() += 1;
         Some((user, job))
@@ -66,6 +69,16 @@ impl Pool {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a job waits that could have a thread of this user's, did he not use it.
+    pub(super) fn lacks_threads(&self, user: User) -> bool {
+        let state = self.state();
+        let all_run = state.running.values().sum::<usize>() >= self.threads_max;
+        state.jobs.iter().any(|(whose, _)| match state.runs(*whose) < share(self.threads_max) {
+            true => all_run,
+            false => *whose == user,
+        })
     }
 
     /// Runs a user's job as soon as a thread is free for him; gives it back when too many wait.
@@ -178,13 +191,23 @@ mod tests {
         let pool = Arc::new(Pool::new(4, 4, 64 << 10));
         let (go, gate) = channel::<()>();
         let gate = Arc::new(Mutex::new(gate));
+        assert!(!pool.lacks_threads(Some(7)));
         let mut turned_away = 0;
-        for _ in 0..20 {
+        let stall = || {
             let gate = gate.clone();
-            let stalls = Box::new(move || gate.lock().unwrap().recv().unwrap_or_default());
-            turned_away += usize::from(pool.submit(Some(7), stalls).is_err());
+            pool.submit(Some(7), Box::new(move || gate.lock().unwrap().recv().unwrap_or_default()))
+        };
+        for _ in 0..20 {
+            turned_away += usize::from(stall().is_err());
         }
         assert!(turned_away >= 20 - 3 - 3, "{turned_away}");
+        let began = Instant::now();
+        while !pool.lacks_threads(Some(7)) {
+            assert!(began.elapsed() < Duration::from_secs(10), "his own wait for one of his threads");
+            // Perhaps no thread had begun when the last of them was turned away.
+            let _ = stall();
+        }
+        assert!(!pool.lacks_threads(Some(8)), "nobody waits for a thread of one who has none");
         for user in [Some(8), Some(9)] {
             let (done, is_done) = channel();
             assert!(pool.submit(user, Box::new(move || done.send(()).unwrap())).is_ok());

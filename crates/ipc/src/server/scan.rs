@@ -119,7 +119,7 @@ impl Sending<'_> {
             if ended? {
                 return Ok(());
             }
-            let sent = self.connection.send(&self.out);
+            let sent = self.connection.send_for(self.running, &self.out);
             self.out.clear();
             sent.map_err(|_| ScanError::Stopped(model::Stop::Cancelled))?;
             batch_rows = BATCH_ROWS;
@@ -127,12 +127,11 @@ impl Sending<'_> {
     }
 
     fn credit(&self) -> Result<(), ScanError> {
-        let stall_time_max = self.connection.shared.limits.stall_time_max;
-        self.running.take_credit(stall_time_max).map_err(|why| match why {
+        self.running.take_credit(|| self.connection.patience(self.running)).map_err(|why| match why {
             NoCredit::Cancelled(error) => error,
-            NoCredit::Stalled => {
+            NoCredit::Stalled(time) => {
                 count(&self.connection.shared.counters.stalled);
-                ScanError::Failed(format!("nobody took rows for {stall_time_max:?}"))
+                ScanError::Failed(format!("nobody took rows for {time:?}"))
             }
         })
     }
@@ -202,8 +201,8 @@ impl Sending<'_> {
         let counters = &self.connection.shared.counters;
         add(&counters.rows_read, self.rows_read);
         add(&counters.rows_sent, self.rows_sent);
-        // Before the client hears of the end: it may use the place at once.
+        self.running.end();
+        let _ = self.connection.send_for(self.running, &self.out);
         self.connection.done(self.id);
-        let _ = self.connection.send(&self.out);
     }
 }

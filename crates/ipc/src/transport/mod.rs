@@ -34,6 +34,8 @@ pub trait Transport: Send + Sync {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes what fits, waiting at most for the write time-out.
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Whether a write of a short frame would not have to wait.
+    fn takes_more(&self) -> bool;
     /// How long a read and a write wait.
     fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()>;
     /// Who is at the other end.
@@ -75,12 +77,27 @@ pub(crate) fn write_some(stream: &dyn Transport, bytes: &mut &[u8]) -> io::Resul
 }
 
 /// Writes all of it within `time_max`, however slowly the peer takes it.
-pub(crate) fn write_all(stream: &dyn Transport, mut bytes: &[u8], time_max: Duration) -> io::Result<()> {
-    let mut began = None;
+pub(crate) fn write_all(stream: &dyn Transport, bytes: &[u8], time_max: Duration) -> io::Result<()> {
+    write_while(stream, bytes, time_max, |_| false)
+}
+
+/// Writes all of it within `time_max` of the last time at which it was still wanted, of which `is_wanted` is asked
+/// after each wait, with the time since the beginning.
+pub(crate) fn write_while(
+    stream: &dyn Transport,
+    mut bytes: &[u8],
+    time_max: Duration,
+    is_wanted: impl Fn(Duration) -> bool,
+) -> io::Result<()> {
+    // The usual write is whole at the first try, and needs no clock.
+    write_some(stream, &mut bytes)?;
+    let began = Instant::now();
+    let mut wanted = began;
     while !bytes.is_empty() {
         write_some(stream, &mut bytes)?;
-        // The usual write is whole at the first try, and needs no clock.
-        if !bytes.is_empty() && began.get_or_insert_with(Instant::now).elapsed() > time_max {
+        if is_wanted(began.elapsed()) {
+            wanted = Instant::now();
+        } else if !bytes.is_empty() && wanted.elapsed() > time_max {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing"));
         }
     }

@@ -90,6 +90,11 @@ impl Transport for End {
         })
     }
 
+    fn takes_more(&self) -> bool {
+        let state = self.outgoing.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes.len() <= PIPE_BYTES_MAX / 2
+    }
+
     fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
         *self.timeouts.lock().unwrap_or_else(PoisonError::into_inner) = (read, write);
         Ok(())

@@ -44,6 +44,12 @@ impl Transport for Socket {
         (&self.0).write(bytes)
     }
 
+    fn takes_more(&self) -> bool {
+        let Stream::UdSocket(stream) = &self.0;
+        let mut ready = [PollFd::new(stream, PollFlags::OUT)];
+        poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n| n > 0)
+    }
+
     fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
         self.0.set_recv_timeout(Some(read))?;
         self.0.set_send_timeout(Some(write))

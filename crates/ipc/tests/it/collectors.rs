@@ -78,6 +78,10 @@ impl Transport for Freezer {
         if self.frozen.load(Ordering::Relaxed) { Ok(bytes.len()) } else { self.stream.write(bytes) }
     }
 
+    fn takes_more(&self) -> bool {
+        self.stream.takes_more()
+    }
+
     fn set_timeouts(&self, read: Duration, write: Duration) -> io::Result<()> {
         self.stream.set_timeouts(read, write)
     }

@@ -18,8 +18,8 @@ fn scan(client: &Client, pattern: &str) -> RemoteScan {
 }
 
 /// A scan that has begun, of which most rows are still to come.
-fn begun(client: &Client) -> RemoteScan {
-    let mut scan = scan(client, "/usr/%%");
+fn begun(client: &Client, pattern: &str) -> RemoteScan {
+    let mut scan = scan(client, pattern);
     assert!(scan.advance().unwrap());
     scan
 }
@@ -45,7 +45,7 @@ fn assert_answers(client: &Client) {
 #[test]
 fn a_stream_ends_with_an_error_when_it_is_killed_and_the_next_one_takes_its_place() {
     let mut served = served(CONFIG);
-    let scan = begun(&served.client());
+    let scan = begun(&served.client(), "/usr/%%");
     let began = Instant::now();
     served.collector.signal(Signal::KILL);
     let error = error_of(scan);
@@ -61,7 +61,7 @@ fn a_stream_ends_with_an_error_when_it_is_killed_and_the_next_one_takes_its_plac
 #[test]
 fn a_stream_ends_with_an_error_when_it_stands_still_and_it_serves_again_when_it_goes_on() {
     let served = served(CONFIG);
-    let scan = begun(&served.client());
+    let scan = begun(&served.client(), "/usr/%%");
     let began = Instant::now();
     served.collector.signal(Signal::STOP);
     let error = error_of(scan);
@@ -73,24 +73,21 @@ fn a_stream_ends_with_an_error_when_it_stands_still_and_it_serves_again_when_it_
 
 #[test]
 fn told_to_end_it_tells_every_stream_and_ends() {
-    /// Scans that have begun, and clients whose scans have perhaps to wait for those.
+    /// Scans that have begun, as many as one user may run at once, and those that wait for them.
     const BEGUN: usize = 12;
-    const CLIENTS: usize = 20;
+    const WAITING: usize = 8;
     let mut served = served(CONFIG);
-    let together = Arc::new(Barrier::new(CLIENTS + 1));
-    let reading: Vec<_> = (0..CLIENTS)
-        .map(|n| {
-            let (client, together) = (served.client(), together.clone());
-            thread::spawn(move || {
-                let mut scan = scan(&client, "/%%");
-                if n < BEGUN {
-                    assert!(scan.advance().unwrap());
-                }
-                together.wait();
-                error_of(scan)
-            })
+    let together = Arc::new(Barrier::new(BEGUN + WAITING + 1));
+    let read = |scan: RemoteScan| {
+        let together = together.clone();
+        thread::spawn(move || {
+            together.wait();
+            error_of(scan)
         })
-        .collect();
+    };
+    let begun: Vec<_> = (0..BEGUN).map(|_| begun(&served.client(), "/%%")).collect();
+    let waiting: Vec<_> = (0..WAITING).map(|_| scan(&served.client(), "/%%")).collect();
+    let reading: Vec<_> = begun.into_iter().chain(waiting).map(read).collect();
     let client = served.client();
     let mut events = client.subscribe(&Interest::default()).unwrap();
     together.wait();
