@@ -14,6 +14,8 @@ mod collectors;
 mod hostile;
 /// Scans as they should go: rows, projection, filters, notes, laziness, cancellation.
 mod scans;
+/// Clients that take what they are sent late, or never, and a server that stops meanwhile.
+mod slow;
 /// A collector with tables that are made for testing, and ways to reach it.
 mod support;
 /// A service that is made of tables and a runtime of event sources.

@@ -1,3 +1,5 @@
+pub(crate) mod raw;
+
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
