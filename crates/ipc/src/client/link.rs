@@ -73,6 +73,10 @@ struct State {
     dead: Option<Dead>,
     heard: Instant,
     pinged: Option<Instant>,
+    /// When somebody last read.
+    read: Instant,
+    /// The longest time in which something was waited for and nobody read.
+    pause: Duration,
 }
 
 struct Dead {
@@ -81,19 +85,12 @@ struct Dead {
     silent: bool,
 }
 
-struct Reading {
-    frames: FrameReader<ReadHalf>,
-    last: Instant,
-    /// The longest time in which nobody read.
-    pause: Duration,
-}
-
 pub(super) struct Link {
     stream: Arc<dyn Transport>,
     name: String,
     timing: Timing,
     writing: Mutex<()>,
-    reading: Mutex<Reading>,
+    frames: Mutex<FrameReader<ReadHalf>>,
     state: Mutex<State>,
     changed: Condvar,
     next_id: AtomicU64,
@@ -116,13 +113,15 @@ impl Link {
             name,
             timing,
             writing: Mutex::default(),
-            reading: Mutex::new(Reading { frames, last: now, pause: Duration::ZERO }),
+            frames: Mutex::new(frames),
             state: Mutex::new(State {
                 slots: HashMap::new(),
                 reading: false,
                 dead: None,
                 heard: now,
                 pinged: None,
+                read: now,
+                pause: Duration::ZERO,
             }),
             changed: Condvar::new(),
             next_id: AtomicU64::new(1),
@@ -143,7 +142,7 @@ impl Link {
     }
 
     pub(super) fn held(&self) -> usize {
-        let begun = self.reading.try_lock().map_or(0, |reading| reading.frames.held());
+        let begun = self.frames.try_lock().map_or(0, |frames| frames.held());
         let waiting = |slot: &Slot| slot.waiting.iter().map(Incoming::bytes).sum::<usize>();
         begun + lock(&self.state).slots.values().map(waiting).sum::<usize>()
     }
@@ -181,7 +180,7 @@ impl Link {
             }
             if state.slots.is_empty() {
                 // Nobody listened until now, so silence says nothing.
-                (state.heard, state.pinged) = (Instant::now(), None);
+                (state.heard, state.pinged, state.pause) = (Instant::now(), None, Duration::ZERO);
             }
             state.slots.insert(id, Slot { waiting: VecDeque::new(), granted: credit });
         }
@@ -294,16 +293,18 @@ impl Link {
             return true;
         }
         state.reading = true;
+        let unread = state.read.elapsed();
+        state.pause = state.pause.max(unread.min(state.heard.elapsed()));
         drop(state);
         let turn = Turn(self);
-        let read = self.read();
+        let read = self.read(unread);
         drop(turn);
         read.map_err(|error| self.die(&self.reason(&error))).is_ok()
     }
 
     /// Why the connection is of no use any more: a collector that is not read from for long cuts a frame off.
     fn reason(&self, error: &FrameError) -> String {
-        let pause = lock(&self.reading).pause;
+        let pause = lock(&self.state).pause;
         match error {
             FrameError::Truncated if pause > self.timing.silence_max => {
                 format!("{error}; for {} s nothing had been read from it", pause.as_secs())
@@ -313,16 +314,14 @@ impl Link {
     }
 
     /// Reads one frame, if one comes, and puts it where it belongs.
-    fn read(&self) -> Result<(), FrameError> {
-        let mut reading = lock(&self.reading);
+    fn read(&self, unread: Duration) -> Result<(), FrameError> {
+        let mut frames = lock(&self.frames);
         // Nobody may have read for long, for which the collector is not to blame.
-        let pause = reading.last.elapsed();
-        if pause > 4 * self.timing.poll_every {
-            reading.frames.resume();
+        if unread > 4 * self.timing.poll_every {
+            frames.resume();
         }
-        reading.pause = reading.pause.max(pause);
-        let payload = reading.frames.read();
-        reading.last = Instant::now();
+        let payload = frames.read();
+        drop(frames);
         let Some(payload) = payload? else { return Ok(()) };
         let answer = wire::answer(payload)?;
         self.place(answer.id, answer.body)
@@ -407,7 +406,9 @@ struct Turn<'l>(&'l Link);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).reading = false;
+        let mut state = lock(&self.0.state);
+        (state.reading, state.read) = (false, Instant::now());
+        drop(state);
         self.0.changed.notify_all();
     }
 }

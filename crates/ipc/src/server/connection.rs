@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use model::{Run, ScanError, TableSchema};
 use prost::Message;
@@ -80,6 +80,14 @@ pub(super) enum NoCredit {
 }
 
 impl Running {
+    fn scan(run: Run, credit: u32) -> Arc<Running> {
+        Running::new(run, credit, true)
+    }
+
+    fn subscription(credit: u32) -> Arc<Running> {
+        Running::new(Run::new(None, u64::MAX, SystemTime::now()), credit, false)
+    }
+
     fn new(run: Run, credit: u32, is_pooled: bool) -> Arc<Running> {
         let credit = Mutex::new(credit.min(CREDIT_MAX));
         Arc::new(Running { run, is_pooled, credit, granted: Condvar::new(), ended: AtomicBool::new(false) })
@@ -307,7 +315,7 @@ impl Connection {
         };
         let grant = Grant { time_max: limits.scan_time_max, memory_bytes_max: limits.scan_memory_bytes_max };
         let asked = wire::query(asked, schema, grant).map_err(FrameError::Malformed)?;
-        let running = Running::new(asked.query.run.clone(), asked.credit, true);
+        let running = Running::scan(asked.query.run.clone(), asked.credit);
         if !self.begin(id, &running)? {
             self.busy(id, "too many requests run on this connection");
             return Ok(());
@@ -341,8 +349,7 @@ impl Connection {
     }
 
     fn subscribe(self: &Arc<Self>, id: u64, asked: proto::Subscribe) -> Result<(), FrameError> {
-        let run = Run::new(None, u64::MAX, std::time::SystemTime::now());
-        let running = Running::new(run, asked.credit, false);
+        let running = Running::subscription(asked.credit);
         if !self.begin(id, &running)? {
             self.busy(id, "too many requests run on this connection");
         } else if let Err(why) = events::start(self, id, &running, asked, &self.offer) {
