@@ -52,6 +52,19 @@ impl Matrix {
 
     /// The rights of every thread of this process.
     pub fn of_every_thread() -> Result<Vec<Matrix>, StatusError> {
+        /// The kernel ends a list of threads early where one ends that it stands at.
+        const LOOKS_MAX: usize = 100;
+        let mut matrices = Vec::new();
+        for _ in 0..LOOKS_MAX {
+            matrices = Matrix::of_listed_threads()?;
+            if matrices.len() >= Matrix::current()?.threads as usize {
+                break;
+            }
+        }
+        Ok(matrices)
+    }
+
+    fn of_listed_threads() -> Result<Vec<Matrix>, StatusError> {
         let tasks = "/proc/self/task";
         let unread = |error| StatusError::Unread(tasks.to_owned(), error);
         let threads = Host::live().list_sorted(tasks).map_err(unread)?;
