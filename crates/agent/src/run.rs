@@ -141,6 +141,11 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let keeper = Arc::new(Keeper::new(Arc::new(state), names, health.clone()));
 
     let rights = Arc::new(RwLock::new(Rights::of_machine(&mut checking)));
+    let desk = Arc::new(Desk::new());
+    let mut loading = Loading::of(config, seed);
+    loading.start(&mut checking, &keeper, &desk, &health)?;
+
+    // Whoever finds the socket finds the rules too.
     let socket = match &config.socket.value {
         Some(socket) => socket.clone(),
         None if config.state.value.is_some() => directory.join("agent.sock"),
@@ -153,10 +158,6 @@ pub(crate) fn run(config: &Config) -> anyhow::Result<()> {
     let mut server = serving::serve(listener, changes, collecting.sight(), health.clone(), |service| {
         others(service, &directory)
     })?;
-
-    let desk = Arc::new(Desk::new());
-    let mut loading = Loading::of(config, seed);
-    loading.start(&mut checking, &keeper, &desk, &health)?;
 
     let delivering = Arc::new(Orders::default());
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
