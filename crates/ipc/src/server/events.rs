@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use model::Event;
 
-use super::connection::{Connection, NoCredit, Running, push};
+use super::connection::{Connection, push};
+use super::running::{NoCredit, Running};
 use super::{Offer, STACK_BYTES, Shared};
 use crate::events::{EventStream, Interest};
 use crate::limits::{BATCH_BYTES, EVENT_FIELDS_MAX, EVENTS_PER_FRAME_MAX};

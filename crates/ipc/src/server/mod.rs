@@ -3,6 +3,7 @@
 mod connection;
 mod events;
 mod pool;
+mod running;
 mod runtime_events;
 mod scan;
 mod tables;

@@ -8,7 +8,8 @@ use std::time::Instant;
 use collector::{Filter, Scan};
 use model::{Note, Run, ScanError, Value};
 
-use super::connection::{Connection, NoCredit, Running, push};
+use super::connection::{Connection, push};
+use super::running::{NoCredit, Running};
 use crate::limits::{BATCH_BYTES, BATCH_ROWS, BATCH_TIME_MAX, FIRST_BATCH_ROWS, NOTES_PER_FRAME_MAX};
 use crate::metrics::{add, count, less};
 use crate::proto::{self, answer};
